@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include "account/counters.h"
+
+namespace limpid {
+
+CounterValues& CounterValues::operator+=(const CounterValues& other) {
+  sessions += other.sessions;
+  accepted += other.accepted;
+  source_port_kept += other.source_port_kept;
+  source_address_kept += other.source_address_kept;
+  source_not_kept += other.source_not_kept;
+  port_unavailable += other.port_unavailable;
+  address_unavailable += other.address_unavailable;
+  bytes_up += other.bytes_up;
+  bytes_down += other.bytes_down;
+  log_lines_lost += other.log_lines_lost;
+  accept_pauses += other.accept_pauses;
+  for (std::size_t i = 0; i < close_reasons; ++i) closed[i] += other.closed[i];
+  return *this;
+}
+
+CounterValues Counters::values() const {
+  CounterValues values{.sessions = sessions.value(),
+                       .accepted = accepted.value(),
+                       .source_port_kept = source_port_kept.value(),
+                       .source_address_kept = source_address_kept.value(),
+                       .source_not_kept = source_not_kept.value(),
+                       .port_unavailable = port_unavailable.value(),
+                       .address_unavailable = address_unavailable.value(),
+                       .bytes_up = bytes_up.value(),
+                       .bytes_down = bytes_down.value(),
+                       .log_lines_lost = log_lines_lost.value(),
+                       .accept_pauses = accept_pauses.value(),
+                       .closed = {}};
+  for (std::size_t i = 0; i < close_reasons; ++i) values.closed[i] = closed[i].value();
+  return values;
+}
+
+}  // namespace limpid

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// What the path counts. Each path thread writes counters of its own with relaxed stores; whoever asks sums them up.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "account/close_reason.h"
+
+namespace limpid {
+
+// A sum at one moment; crosses from the worker to the supervisor as it is.
+struct CounterValues {
+  std::uint64_t sessions = 0;  // alive now; everything else only grows
+  std::uint64_t accepted = 0;
+  std::uint64_t source_port_kept = 0;
+  std::uint64_t source_address_kept = 0;
+  std::uint64_t source_not_kept = 0;
+  std::uint64_t port_unavailable = 0;     // a step of the ladder that failed: the client's port could not be had
+  std::uint64_t address_unavailable = 0;  // nor its address
+  std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
+  std::uint64_t log_lines_lost = 0;
+  std::uint64_t accept_pauses = 0;  // times a listener stopped accepting for want of descriptors or memory
+  std::array<std::uint64_t, close_reasons> closed{};
+
+  CounterValues& operator+=(const CounterValues& other);
+};
+
+// One thread writes, others read.
+class Counter {
+ public:
+  void add(std::uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void subtract(std::uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct Counters {
+  Counter sessions, accepted, source_port_kept, source_address_kept, source_not_kept, port_unavailable,
+      address_unavailable, bytes_up, bytes_down, log_lines_lost, accept_pauses;
+  std::array<Counter, close_reasons> closed;
+
+  [[nodiscard]] CounterValues values() const;
+};
+
+}  // namespace limpid

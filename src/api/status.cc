@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "api/status.h"
+
+#include <boost/json.hpp>
+#include <iterator>
+
+#include "base/check.h"
+
+namespace limpid {
+namespace json = boost::json;
+
+std::string to_json(const Status& status) {
+  const CounterValues& counters = status.counters;
+  json::object reasons;
+  for (std::size_t i = 0; i < close_reasons; ++i) reasons[close_reason_names[i]] = counters.closed[i];
+  const json::object object{
+      {"state", status.state},
+      {"version", status.version},
+      {"pids",
+       {{"supervisor", status.supervisor_pid}, {"worker", status.worker_pid}, {"watcher", status.watcher_pid}}},
+      {"worker_restarts", status.worker_restarts},
+      {"sessions", counters.sessions},
+      {"sessions_max", status.sessions_max},
+      {"counters",
+       {{"accepted", counters.accepted},
+        {"source_port_kept", counters.source_port_kept},
+        {"source_address_kept", counters.source_address_kept},
+        {"source_not_kept", counters.source_not_kept},
+        {"port_unavailable", counters.port_unavailable},
+        {"address_unavailable", counters.address_unavailable},
+        {"bytes_up", counters.bytes_up},
+        {"bytes_down", counters.bytes_down},
+        {"log_lines_lost", counters.log_lines_lost},
+        {"accept_pauses", counters.accept_pauses},
+        {"close_reasons", reasons}}},
+      {"conditions",
+       {{"taking", status.taking}, {"zones", status.zones}, {"early", status.early}, {"cookies", status.cookies}}},
+      {"installed", json::value_from(status.installed)},
+      {"degraded", json::value_from(status.degraded)}};
+  return json::serialize(object);
+}
+
+Result<std::string> status_for_people(const std::string& text) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(text, error);
+  if (error || !parsed.is_object()) return failure("the answer is not a status: " + error.message());
+  const json::object& status = parsed.as_object();
+  std::string out;
+  auto line = [&out](std::string_view name, const std::string& value) {
+    fmt::format_to(std::back_inserter(out), "{:<22}{}\n", name, value);
+  };
+  for (const char* key : {"state", "version", "pids", "sessions", "sessions_max", "worker_restarts", "counters", "conditions",
+                          "installed", "degraded"})
+    if (!status.contains(key)) return failure(fmt::format("the answer is not a status: it has no \"{}\"", key));
+  auto plain = [](const json::value& value) {
+    return value.is_string() ? std::string(value.as_string()) : json::serialize(value);
+  };
+  for (const char* key : {"state", "version", "sessions", "sessions_max", "worker_restarts"}) line(key, plain(status.at(key)));
+  for (const char* group : {"pids", "conditions"})
+    for (const auto& [name, value] : status.at(group).as_object()) line(name, plain(value));
+  for (const auto& [name, value] : status.at("counters").as_object())
+    if (!value.is_object()) line(name, plain(value));
+  for (const auto& [name, value] : status.at("counters").at("close_reasons").as_object())
+    line("closed: " + std::string(name), plain(value));
+  for (const char* list : {"installed", "degraded"}) {
+    fmt::format_to(std::back_inserter(out), "{}:{}\n", list, status.at(list).as_array().empty() ? " nothing" : "");
+    for (const json::value& entry : status.at(list).as_array()) fmt::format_to(std::back_inserter(out), "  {}\n", plain(entry));
+  }
+  return out;
+}
+
+}  // namespace limpid

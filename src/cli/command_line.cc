@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "cli/command_line.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+#include <deque>
+#include <optional>
+
+#include "api/control.h"
+#include "cli/demo.h"
+#include "cli/verbs.h"
+#include "config/load.h"
+#include "daemon/supervisor.h"
+#include "daemon/watcher_process.h"
+#include "daemon/worker_process.h"
+
+namespace limpid {
+namespace {
+
+// A key of the configuration as an option; what it was given, if it was.
+struct KeyOption {
+  const Key* key;
+  CLI::Option* option = nullptr;
+  std::vector<std::string> values{};
+};
+
+struct CommandLine {
+  std::string config_file;
+  std::string control_socket = default_control_socket;
+  bool json = false;
+  std::deque<KeyOption> keys;  // CLI11 keeps references to the values
+};
+
+void add_config_file(CLI::App& verb, CommandLine& line) {
+  verb.add_option("--config", line.config_file, "Read the configuration from this file (limpid.toml(5))")->type_name("FILE");
+}
+
+void add_control_socket(CLI::App& verb, CommandLine& line) {
+  verb.add_option("--socket", line.control_socket, "The control socket")->type_name("PATH")->capture_default_str();
+}
+
+// One option a key; it overrides the file's value.
+void add_keys(CLI::App& verb, CommandLine& line) {
+  for (const Key& key : config_keys()) {
+    KeyOption& entry = line.keys.emplace_back(KeyOption{.key = &key});
+    const std::string name(key.option);
+    const std::string help = std::string(key.help) + " (" + std::string(key.path) + ")";
+    entry.option = verb.add_option(name, entry.values, help)->group("Keys of the configuration");
+    entry.option->type_name(std::string(key.placeholder));
+    if (key.is_list())
+      entry.option->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    else
+      entry.option->expected(key.is_flag() ? 0 : 1, 1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+}
+
+// The configuration of file and command line; nothing, and every error on standard error, if there are any.
+std::optional<Config> read_config(const CommandLine& line) {
+  Overrides overrides;
+  for (const KeyOption& entry : line.keys)
+    if (entry.option->count() > 0) overrides.push_back({entry.key, entry.values});
+  const std::expected<Config, ConfigErrors> config =
+      load_config(line.config_file.empty() ? std::nullopt : std::optional(line.config_file), overrides);
+  if (config) return *config;
+  for (const ConfigError& error : config.error()) std::fprintf(stderr, "limpid: %s\n", error.text().c_str());
+  return std::nullopt;
+}
+
+template <class Verb>
+int with_config(const CommandLine& line, Verb verb) {
+  const std::optional<Config> config = read_config(line);
+  return config ? verb(*config) : exit_usage;
+}
+
+// `withdraw` works without a file: the default marks then. With one, what it intercepts does not matter but must be right.
+int withdraw(const CommandLine& line) {
+  if (line.config_file.empty()) return withdraw_verb(line.control_socket, Config{});
+  return with_config(line, [&](const Config& config) { return withdraw_verb(line.control_socket, config); });
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("A transparent proxy for Linux: it takes connections that were never addressed to it, serves them, and neither end "
+               "can tell.",
+               "limpid");
+  app.set_version_flag("--version", LIMPID_VERSION);
+  app.require_subcommand(1);
+  CommandLine run_line, check_line, status_line, withdraw_line;
+
+  CLI::App& run = *app.add_subcommand("run", "Intercept and serve, in the foreground, until SIGTERM");
+  add_config_file(run, run_line);
+  add_control_socket(run, run_line);
+  add_keys(run, run_line);
+  CLI::App& check = *app.add_subcommand("check", "Judge the configuration; print the kernel state `run` would install");
+  add_config_file(check, check_line);
+  add_keys(check, check_line);
+  CLI::App& status = *app.add_subcommand("status", "Tell what the running limpid does");
+  add_control_socket(status, status_line);
+  status.add_flag("--json", status_line.json, "As JSON");
+  CLI::App& take_back = *app.add_subcommand("withdraw", "Take everything back: end the running limpid, or clean up after a dead one");
+  add_config_file(take_back, withdraw_line);
+  add_control_socket(take_back, withdraw_line);
+  CLI::App& demo = *app.add_subcommand("demo", "Show it all on real traffic, in network namespaces of its own");
+  CLI::App& worker = *app.add_subcommand("worker", "")->group("");    // started by `run` alone
+  CLI::App& watcher = *app.add_subcommand("watcher", "")->group("");  // likewise
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_usage;
+  }
+  if (run) return with_config(run_line, [&](const Config& config) {
+      return run_supervisor({.config = config, .control_socket = run_line.control_socket});
+    });
+  if (check) return with_config(check_line, check_verb);
+  if (status) return status_verb(status_line.control_socket, status_line.json);
+  if (take_back) return withdraw(withdraw_line);
+  if (demo) return run_demo({});
+  if (worker) return run_worker();
+  if (watcher) return run_watcher();
+  return exit_usage;
+}
+
+}  // namespace limpid

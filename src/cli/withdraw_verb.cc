@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#include <cstdio>
+
+#include "api/control.h"
+#include "cli/verbs.h"
+#include "intercept/leftovers.h"
+
+namespace limpid {
+namespace {
+
+// What the daemon needs at the most: its drain, its worker's end, its own steps.
+std::chrono::milliseconds patience(const Config& config) { return config.limits.drain_timeout + std::chrono::seconds(10); }
+
+int refused(const Error& error) {
+  std::fprintf(stderr, "limpid: %s\n", error.what.c_str());
+  return exit_refused;
+}
+
+}  // namespace
+
+int withdraw_verb(const std::string& control_socket, const Config& config) {
+  const Result<std::string> answer = ask(control_socket, "withdraw", patience(config));
+  if (answer) return 0;
+  if (!is_nobody_there(answer.error())) return refused(answer.error());
+
+  const Result<Removed> removed = clean_up(config.intercept.own_mark, GuardFate::remove, std::chrono::seconds(2));
+  if (!removed) return refused(removed.error());
+  for (const std::string& line : removed->what) std::printf("removed: %s\n", line.c_str());
+  if (removed->sockets.destroyed > 0) std::printf("ended: %lu sockets\n", removed->sockets.destroyed);
+  for (const Error& error : removed->errors) (void)refused(error);
+  return removed->errors.empty() ? 0 : exit_refused;
+}
+
+}  // namespace limpid

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// All settings and their defaults (limpid.toml(5)). Values only: parse.h fills them, check.h judges them.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/address.h"
+
+namespace limpid {
+
+enum class WithoutUs { open, closed };        // what happens to a connection when nobody is there to take it
+enum class Source { client, address, self };  // whose address and port the destination sees
+enum class KeepPort { prefer, require };      // what to do when the client's port cannot be had
+enum class LogLevel { debug, info, warning, error };
+
+struct Intercept {
+  std::vector<std::string> interfaces;  // names, may end in '*'; need not exist yet
+  std::vector<PortRange> tcp;           // destination ports
+  bool local = false;
+  std::vector<Prefix> bypass;       // destinations never taken
+  std::vector<Prefix> bypass_from;  // clients never taken
+  WithoutUs without_us = WithoutUs::open;
+  Mark mark{0x10000000, 0x10000000};
+  Mark local_mark{0x20000000, 0x20000000};
+  Mark own_mark{0x40000000, 0x40000000};
+  std::uint32_t table = 5300;
+  std::uint32_t priority = 100;  // of the fib rules: priority - 1 to priority + 1 are used
+  bool operator==(const Intercept&) const = default;
+};
+
+struct Transparency {
+  Source source = Source::client;
+  KeepPort keep_port = KeepPort::prefer;
+  bool operator==(const Transparency&) const = default;
+};
+
+struct Limits {
+  std::uint64_t sessions = 0;  // 0: as many as the file descriptors allow
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds idle_timeout = std::chrono::hours(2);
+  std::chrono::milliseconds half_closed_timeout = std::chrono::minutes(10);
+  std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
+  bool operator==(const Limits&) const = default;
+};
+
+struct Log {
+  LogLevel level = LogLevel::info;
+  std::string access = "stdout";  // a path, "stdout" or "off"
+  bool operator==(const Log&) const = default;
+};
+
+struct Process {
+  std::string user = "limpid";  // the worker's; where it does not exist: a fixed uid that no account has
+  bool operator==(const Process&) const = default;
+};
+
+struct Config {
+  Intercept intercept;
+  Transparency transparency;
+  Limits limits;
+  Log log;
+  Process process;
+  bool operator==(const Config&) const = default;
+};
+
+}  // namespace limpid

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "config/keys.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "config/value.h"
+
+namespace limpid {
+namespace {
+
+struct Words {
+  std::string_view path;
+  std::string_view option;
+  std::string_view placeholder;
+  std::string_view help;
+  std::string_view wanted;
+};
+
+template <class Value>
+constexpr Shape shape_of() {
+  if constexpr (std::is_same_v<Value, bool>)
+    return Shape::flag;
+  else if constexpr (std::is_integral_v<Value>)
+    return Shape::number;
+  else
+    return Shape::text;
+}
+
+// A key with one value: Config's member Table, its member Field, and what reads it.
+template <auto Table, auto Field, auto Parse>
+constexpr Key one(const Words& words) {
+  using Value = std::remove_cvref_t<decltype(std::declval<Config>().*Table.*Field)>;
+  return {.path = words.path,
+          .option = words.option,
+          .placeholder = words.placeholder,
+          .help = words.help,
+          .wanted = words.wanted,
+          .shape = shape_of<Value>(),
+          .set = [](Config& config, std::string_view text) -> Result<> {
+            auto value = Parse(text);
+            if (!value) return std::unexpected(std::move(value).error());
+            config.*Table.*Field = *std::move(value);
+            return {};
+          },
+          .clear = [](Config&) {},
+          .texts = [](const Config& config) { return std::vector{value_text(config.*Table.*Field)}; }};
+}
+
+// A key with a list of values, read one by one.
+template <auto Table, auto Field, auto Parse>
+constexpr Key list(const Words& words) {
+  return {.path = words.path,
+          .option = words.option,
+          .placeholder = words.placeholder,
+          .help = words.help,
+          .wanted = words.wanted,
+          .shape = Shape::list,
+          .set = [](Config& config, std::string_view text) -> Result<> {
+            auto value = Parse(text);
+            if (!value) return std::unexpected(std::move(value).error());
+            (config.*Table.*Field).push_back(*std::move(value));
+            return {};
+          },
+          .clear = [](Config& config) { (config.*Table.*Field).clear(); },
+          .texts =
+              [](const Config& config) {
+                std::vector<std::string> texts;
+                for (const auto& value : config.*Table.*Field) texts.push_back(value_text(value));
+                return texts;
+              }};
+}
+
+constexpr std::string_view a_mark = "a mark in quotes like \"0x10000000/0x10000000\"";
+constexpr std::string_view prefixes = "a list of prefixes like [\"10.0.0.0/8\", \"2001:db8::/32\"]";
+constexpr std::string_view a_duration = "a duration in quotes with its unit, like \"10s\", \"10m\" or \"2h\"";
+
+constexpr auto table_of_keys = std::to_array<Key>({
+    list<&Config::intercept, &Intercept::interfaces, parse_interface>(
+        {"intercept.interfaces", "--interface", "NAME,...", "Interfaces where clients come in; a name may end in '*'",
+         "a list of names like [\"lan0\", \"wg*\"]"}),
+    list<&Config::intercept, &Intercept::tcp, parse_ports>({"intercept.tcp", "--tcp", "PORT,...",
+                                                            "Destination ports to take: 80, 8000-8999 or all",
+                                                            "a list of ports in quotes like [\"80\", \"8000-8999\"]"}),
+    one<&Config::intercept, &Intercept::local, parse_flag>({"intercept.local", "--local", "BOOL",
+                                                            "Also take connections that this machine itself opens",
+                                                            "true or false, without quotes"}),
+    list<&Config::intercept, &Intercept::bypass, &Prefix::parse>(
+        {"intercept.bypass", "--bypass", "PREFIX,...", "Destinations never taken", prefixes}),
+    list<&Config::intercept, &Intercept::bypass_from, &Prefix::parse>(
+        {"intercept.bypass_from", "--bypass-from", "PREFIX,...", "Clients never taken", prefixes}),
+    one<&Config::intercept, &Intercept::without_us, parse_without_us>(
+        {"intercept.without_us", "--without-us", "open|closed",
+         "New connections while nobody is there to take them: they flow directly, or are refused at once",
+         "\"open\" or \"closed\""}),
+    one<&Config::intercept, &Intercept::mark, &Mark::parse>(
+        {"intercept.mark", "--mark", "MARK/MASK", "Packet mark of forwarded traffic", a_mark}),
+    one<&Config::intercept, &Intercept::local_mark, &Mark::parse>(
+        {"intercept.local_mark", "--local-mark", "MARK/MASK", "Packet mark of this machine's own traffic", a_mark}),
+    one<&Config::intercept, &Intercept::own_mark, &Mark::parse>(
+        {"intercept.own_mark", "--own-mark", "MARK/MASK", "Mark of limpid's own sockets", a_mark}),
+    one<&Config::intercept, &Intercept::table, parse_table>(
+        {"intercept.table", "--table", "NUMBER", "Route table to use", "a number without quotes, like 5300"}),
+    one<&Config::intercept, &Intercept::priority, parse_priority>({"intercept.priority", "--priority", "NUMBER",
+                                                                   "Priority of the ip rules",
+                                                                   "a number without quotes, like 100"}),
+    one<&Config::transparency, &Transparency::source, parse_source>(
+        {"transparency.source", "--source", "client|address|self",
+         "What the destination sees: the client's address and port, its address alone, or this machine's own",
+         "\"client\", \"address\" or \"self\""}),
+    one<&Config::transparency, &Transparency::keep_port, parse_keep_port>(
+        {"transparency.keep_port", "--keep-port", "prefer|require",
+         "Where the client's port cannot be had: use another, or refuse", "\"prefer\" or \"require\""}),
+    one<&Config::limits, &Limits::sessions, parse_sessions>(
+        {"limits.sessions", "--sessions", "NUMBER", "Sessions at a time; 0: as many as the file descriptors allow",
+         "a number without quotes, like 0"}),
+    one<&Config::limits, &Limits::connect_timeout, parse_timeout>({"limits.connect_timeout", "--connect-timeout",
+                                                                   "TIME", "How long a destination may take to accept",
+                                                                   a_duration}),
+    one<&Config::limits, &Limits::idle_timeout, parse_timeout>({"limits.idle_timeout", "--idle-timeout", "TIME",
+                                                                "End a session that has moved no byte for so long",
+                                                                a_duration}),
+    one<&Config::limits, &Limits::half_closed_timeout, parse_timeout>(
+        {"limits.half_closed_timeout", "--half-closed-timeout", "TIME",
+         "The same, for a session of which one end has finished", a_duration}),
+    one<&Config::limits, &Limits::drain_timeout, parse_timeout>({"limits.drain_timeout", "--drain-timeout", "TIME",
+                                                                 "How long sessions may go on after a request to stop",
+                                                                 a_duration}),
+    one<&Config::log, &Log::level, parse_log_level>({"log.level", "--log-level", "LEVEL",
+                                                     "Least level of messages: debug, info, warning or error",
+                                                     "\"debug\", \"info\", \"warning\" or \"error\""}),
+    one<&Config::log, &Log::access, parse_access>({"log.access", "--access-log", "PATH|stdout|off",
+                                                   "Where the access log goes",
+                                                   "a path, \"stdout\" or \"off\", in quotes"}),
+    one<&Config::process, &Process::user, parse_user>(
+        {"process.user", "--user", "NAME", "The worker's user", "a user's name in quotes"}),
+});
+
+}  // namespace
+
+std::span<const Key> config_keys() { return table_of_keys; }
+
+const Key* find_key(std::string_view path) {
+  const auto found = std::ranges::find(table_of_keys, path, &Key::path);
+  return found == table_of_keys.end() ? nullptr : &*found;
+}
+
+}  // namespace limpid

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The one part of the configuration that reads a file.
+#pragma once
+#include <expected>
+#include <optional>
+#include <string>
+
+#include "config/parse.h"
+
+namespace limpid {
+
+// parse_config() of a file, or of none: then the command line says it all.
+[[nodiscard]] std::expected<Config, ConfigErrors> load_config(const std::optional<std::string>& path,
+                                                              const Overrides& overrides);
+
+}  // namespace limpid

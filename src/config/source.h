@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Where a setting was written, and what is wrong with it there.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace limpid {
+
+// A place in a file, a whole file (no line), an option of the command line ("--tcp"), or nowhere (no name).
+struct SourcePlace {
+  std::string name;
+  unsigned line = 0;    // from 1; 0: none
+  unsigned column = 0;  // from 1
+
+  [[nodiscard]] std::string text() const;  // limpid.toml:3:9, limpid.toml, --tcp
+  bool operator==(const SourcePlace&) const = default;
+};
+
+struct ConfigError {
+  SourcePlace place;
+  std::string message;
+
+  // "limpid.toml:3:9: message", always one line: control characters of the input come out escaped.
+  [[nodiscard]] std::string text() const;
+};
+
+using ConfigErrors = std::vector<ConfigError>;
+
+// Where each key that was given came from.
+struct Origins {
+  struct Origin {
+    SourcePlace place;
+    bool usable = true;  // false: its value was refused and says nothing about what the user wants
+  };
+
+  std::string file;  // the name of the file that was read; empty: none
+  std::map<std::string, Origin, std::less<>> keys;
+
+  [[nodiscard]] bool has(std::string_view key) const { return keys.contains(key); }
+  [[nodiscard]] bool is_usable(std::string_view key) const;
+  // The key's place, or else that of the file as a whole: a default has no place of its own.
+  [[nodiscard]] SourcePlace place_of(std::string_view key) const;
+};
+
+}  // namespace limpid

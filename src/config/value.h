@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// One value of the configuration and its text, both ways: the same text in a file and on the command line. What can be
+// judged by the value alone is judged here; what takes several keys to judge is in check.h.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+
+namespace limpid {
+
+Result<bool> parse_flag(std::string_view text);
+Result<WithoutUs> parse_without_us(std::string_view text);
+Result<Source> parse_source(std::string_view text);
+Result<KeepPort> parse_keep_port(std::string_view text);
+Result<LogLevel> parse_log_level(std::string_view text);
+
+// A name as the kernel allows it (dev_valid_name()) and nft(8) can quote it; may end in '*'; never the loopback device.
+Result<std::string> parse_interface(std::string_view text);
+// "80", "8000-8999" or "all".
+Result<PortRange> parse_ports(std::string_view text);
+// Any number but the kernel's own tables: unspec, default, main and local (ip-route(8)).
+Result<std::uint32_t> parse_table(std::string_view text);
+// Such that the rules next to it fit in as well, all before the main table's, 32766 (ip-rule(8)).
+Result<std::uint32_t> parse_priority(std::string_view text);
+Result<std::uint64_t> parse_sessions(std::string_view text);
+// "500ms", "10s", "10m", "2h", "1d": longer than nothing and at most 365 days.
+Result<std::chrono::milliseconds> parse_timeout(std::string_view text);
+// An absolute path, "stdout" or "off".
+Result<std::string> parse_access(std::string_view text);
+// The name of an account, which need not exist. Not root, not nobody (shared by others), not a number.
+Result<std::string> parse_user(std::string_view text);
+
+std::string value_text(bool value);
+std::string value_text(WithoutUs value);
+std::string value_text(Source value);
+std::string value_text(KeepPort value);
+std::string value_text(LogLevel value);
+std::string value_text(std::uint32_t value);
+std::string value_text(std::uint64_t value);
+std::string value_text(std::chrono::milliseconds value);
+std::string value_text(const std::string& value);
+std::string value_text(const PortRange& value);
+std::string value_text(const Prefix& value);
+std::string value_text(const Mark& value);
+
+// Whether TOML can hold it in one line: UTF-8 without control characters.
+[[nodiscard]] bool is_plain_text(std::string_view text);
+
+}  // namespace limpid

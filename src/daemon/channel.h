@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Messages and descriptors between our own processes: a SOCK_SEQPACKET pair (unix(7)). What arrives from the worker is
+// treated as hostile: a message of a wrong size is refused, a descriptor nobody asked for is closed.
+#pragma once
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace limpid {
+
+enum class MessageKind : std::uint32_t {
+  // to the worker
+  settings,     // WorkerSettings
+  descriptors,  // a few of those that WorkerSettings announces, in order
+  probe,        // ProbeOrder
+  report,       // send a heartbeat now
+  end,          // reset all sessions, say goodbye, exit
+  // from the worker
+  ready,      // listens and will accept
+  heartbeat,  // CounterValues; also the answer to `report`
+  // to the watcher
+  orders,  // WatcherOrders
+  worker,  // the pidfd of a new worker
+  stand_down,  // the supervisor has withdrawn everything itself
+};
+
+struct Message {
+  MessageKind kind;
+  std::string body;
+  std::vector<Fd> fds;
+
+  // The body as a value; an Error if it has another size.
+  template <class T>
+    requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] Result<T> as() const {
+    if (body.size() != sizeof(T))
+      return failure(fmt::format("a message of kind {} has {} bytes instead of {}", static_cast<unsigned>(kind),
+                                 body.size(), sizeof(T)));
+    T value;
+    std::memcpy(&value, body.data(), sizeof value);
+    return value;
+  }
+};
+
+class Channel {
+ public:
+  static constexpr std::size_t most_fds = 250;     // a message's; the kernel's limit is 253 (SCM_MAX_FD)
+  static constexpr std::size_t most_bytes = 4096;  // a message's body
+
+  // Both ends, close-on-exec.
+  [[nodiscard]] static Result<std::pair<Channel, Channel>> create_pair();
+  explicit Channel(Fd fd) : fd_(std::move(fd)) {}
+
+  // Never blocks: a peer that does not read is an error (EAGAIN).
+  [[nodiscard]] Result<> send(MessageKind kind, std::string_view body = {}, std::span<const int> fds = {}) const;
+  template <class T>
+    requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] Result<> send_value(MessageKind kind, const T& value, std::span<const int> fds = {}) const {
+    return send(kind, {reinterpret_cast<const char*>(&value), sizeof value}, fds);
+  }
+
+  // nothing: no message yet. An error with code 0: the other end is gone, or what came is no message of ours.
+  [[nodiscard]] Result<std::optional<Message>> receive() const;
+  // Waits; for the processes that have nothing else to do at that moment. -1: for ever.
+  [[nodiscard]] Result<Message> wait(int milliseconds) const;
+
+  [[nodiscard]] int fd() const { return fd_.raw(); }
+  [[nodiscard]] Fd release() { return std::move(fd_); }
+
+ private:
+  Fd fd_;
+};
+
+}  // namespace limpid

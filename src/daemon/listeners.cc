@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/listeners.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "net/socket.h"
+
+namespace limpid {
+
+Result<Listeners> Listeners::open(unsigned threads, Mark mark) {
+  Listeners listeners;
+  listeners.mark_ = mark;
+  for (const int family : {AF_INET, AF_INET6}) {
+    Endpoint endpoint{Address::loopback(family), 0};
+    for (unsigned i = 0; i < threads; ++i) {
+      Result<Fd> fd = listen_transparent(endpoint, mark);
+      const bool absent = !fd && family == AF_INET6 && i == 0 &&
+                          (fd.error().code == EAFNOSUPPORT || fd.error().code == EADDRNOTAVAIL);
+      if (absent) break;
+      if (!fd) return std::unexpected(fd.error());
+      const Result<Endpoint> bound = local_endpoint(fd->raw());
+      if (!bound) return std::unexpected(bound.error());
+      endpoint = *bound;
+      listeners.sockets_.push_back({std::move(*fd), endpoint});
+    }
+    (family == AF_INET ? listeners.ports_.ipv4 : listeners.ports_.ipv6) = endpoint.port;
+  }
+  return listeners;
+}
+
+std::vector<int> Listeners::descriptors() const {
+  std::vector<int> descriptors;
+  for (const Socket& socket : sockets_) descriptors.push_back(socket.fd.raw());
+  return descriptors;
+}
+
+Result<std::vector<int>> Listeners::reopen_dead() {
+  std::vector<int> reopened;
+  for (Socket& socket : sockets_) {
+    if (is_listening(socket.fd.raw())) continue;
+    Result<Fd> fd = listen_transparent(socket.endpoint, mark_);
+    if (!fd) return failure_in("open a listener again", fd);
+    socket.fd = std::move(*fd);
+    reopened.push_back(socket.fd.raw());
+  }
+  return reopened;
+}
+
+}  // namespace limpid

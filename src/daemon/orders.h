@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// What the supervisor tells its processes at their start. Both ends are the same binary.
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "net/address.h"
+#include "proxy/settings.h"
+
+namespace limpid {
+
+// The worker's account; its group likewise.
+struct Account {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+struct WorkerSettings {
+  PathSettings path;
+  Account account;
+  std::uint32_t threads = 1;
+  // The descriptors that follow, in this order: `threads` listeners of each family, an access log pipe a thread if there
+  // is a log, and both ends (reading first) of `pipes` pipes.
+  std::uint32_t families = 0;
+  bool has_log = false;
+  std::uint32_t pipes = 0;
+
+  [[nodiscard]] std::size_t descriptors() const { return threads * (families + (has_log ? 1 : 0)) + 2 * pipes; }
+};
+
+struct ProbeOrder {
+  int family = 0;
+  std::uint16_t port = 0;  // of the probe's socket; 0: no probe any more
+};
+
+// Comes with a pidfd of the supervisor. The guard of without_us = "closed" is left where it is.
+struct WatcherOrders {
+  Account account;
+  Mark own_mark;
+};
+
+}  // namespace limpid

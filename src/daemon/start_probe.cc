@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/start_probe.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <memory>
+#include <set>
+
+#include "intercept/fib.h"
+#include "net/socket.h"
+#include "proxy/settings.h"
+
+namespace limpid {
+namespace {
+
+// A socket that a local program could have, but for the mark that the output chain would have given its packets.
+Result<Fd> probe_socket(int family, const Plan& plan) {
+  std::expected<Fd, int> fd = upstream_socket(family, plan.settings.local_mark);
+  if (!fd) return errno_failure("socket", fd.error());
+  // Not bind_source(): the port must be known before connect(2).
+  sockaddr_storage storage;
+  const socklen_t length = Endpoint{Address::loopback(family), 0}.to_sockaddr(storage);
+  if (::bind(fd->raw(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+    return errno_failure("bind " + Address::loopback(family).text(), errno);
+  return std::move(*fd);
+}
+
+boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int family, const Plan& plan, WorkerKeeper& worker,
+                                              Clock::time_point until) {
+  Result<Fd> fd = probe_socket(family, plan);
+  if (!fd) co_return std::unexpected(fd.error());
+  const Result<Endpoint> source = local_endpoint(fd->raw());
+  if (!source) co_return std::unexpected(source.error());
+  if (Result<> told = worker.announce_probe(family, source->port); !told) co_return told;
+  // Orders are obeyed one after the other: once the worker has reported, it knows the port.
+  if (!co_await worker.refresh(std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now())))
+    co_return failure("the worker does not answer");
+  const int started = start_connect(fd->raw(), probe_destination(family));
+  if (started != 0 && started != EINPROGRESS) co_return errno_failure("connect", started);
+  Watch watch(io, fd->raw());
+  char answer[probe_answer.size()];
+  if (!co_await watch.readable(until))
+    co_return failure("the probe got no answer: the rules, fib rules or routes that `limpid status` lists are not in effect");
+  const ssize_t n = ::recv(fd->raw(), answer, sizeof answer, 0);
+  if (n < 0) co_return errno_failure("the probe was refused: recv", errno);
+  if (std::string_view(answer, static_cast<std::size_t>(n)) != probe_answer)
+    co_return failure("the probe was answered by somebody else");
+  co_return worker.announce_probe(family, 0);
+}
+
+// Does "lan*" or "lan0" mean this interface?
+bool is_named(const std::string& name, const std::vector<std::string>& patterns) {
+  for (const std::string& pattern : patterns) {
+    if (pattern == name) return true;
+    if (pattern.ends_with('*') && name.starts_with(pattern.substr(0, pattern.size() - 1))) return true;
+  }
+  return false;
+}
+
+Address address_of(const sockaddr* address) {
+  sockaddr_storage storage{};
+  std::memcpy(&storage, address, address->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+  return Endpoint::from_sockaddr(storage).address;
+}
+
+// Another host's address in the network of this one; nothing if the network has room for nobody else.
+std::optional<Address> neighbour(const Address& own, const Address& mask) {
+  std::array<std::uint8_t, 16> bytes{};
+  const auto size = static_cast<std::size_t>(own.bits() / 8);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = own.bytes()[i] & mask.bytes()[i];
+  if (mask.bytes()[size - 1] == 0xff) return std::nullopt;
+  for (const unsigned host : {1U, 2U, 0U}) {
+    std::array<std::uint8_t, 16> other = bytes;
+    other[size - 1] = static_cast<std::uint8_t>(other[size - 1] | host);
+    const Address address = Address::from_bytes(own.family(), other.data());
+    if (address != own) return address;
+  }
+  return std::nullopt;
+}
+
+Result<> probe_route(Fib& fib, const ifaddrs& entry, const Plan& plan) {
+  const Address own = address_of(entry.ifa_addr);
+  // A route look-up with a link-local source needs more than this question can say.
+  if (own.family() == AF_INET6 && own.bytes()[0] == 0xfe && (own.bytes()[1] & 0xc0) == 0x80) return {};
+  const std::optional<Address> client = neighbour(own, address_of(entry.ifa_netmask));
+  if (!client) return {};
+  const Result<bool> delivered = fib.is_delivered_locally({.interface = entry.ifa_name,
+                                                           .mark = plan.settings.mark,
+                                                           .source = *client,
+                                                           .destination = probe_destination(own.family()).address});
+  const std::string context = fmt::format("{} on {}: a packet from {} with mark {}", family_name(own.family()),
+                                          entry.ifa_name, client->text(), plan.settings.mark.text());
+  if (!delivered) return failure_in(context + " is not delivered to limpid", delivered);
+  if (!*delivered)
+    return failure(fmt::format("{} is forwarded instead of delivered to limpid: a fib rule before priority {} decides first: see "
+                               "`ip rule`, and set intercept.priority to come before it",
+                               context, plan.settings.priority - 1));
+  return {};
+}
+
+}  // namespace
+
+boost::asio::awaitable<Result<>> probe_rules(boost::asio::io_context& io, const Plan& plan, WorkerKeeper& worker,
+                                             std::chrono::milliseconds patience) {
+  const Clock::time_point until = Clock::now() + patience;
+  for (const int family : families(plan)) {
+    const Result<> probed = co_await probe_family(io, family, plan, worker, until);
+    if (!probed) co_return failure_in(fmt::format("probe of {}", family_name(family)), probed);
+  }
+  co_return Result<>{};
+}
+
+Result<> probe_routes(const Plan& plan) {
+  Result<Fib> fib = Fib::open();
+  if (!fib) return std::unexpected(fib.error());
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return errno_failure("getifaddrs", errno);
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, ::freeifaddrs);
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || entry->ifa_netmask == nullptr || (entry->ifa_flags & IFF_UP) == 0) continue;
+    const int family = entry->ifa_addr->sa_family;
+    if ((family != AF_INET && family != AF_INET6) || plan.ports.of(family) == 0) continue;
+    if (!is_named(entry->ifa_name, plan.settings.interfaces)) continue;
+    if (Result<> probed = probe_route(*fib, *entry, plan); !probed) return probed;
+  }
+  return {};
+}
+
+}  // namespace limpid

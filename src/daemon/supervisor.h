@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// `limpid run`: owns the kernel state, the listeners, the two other processes, the access log and the control socket. Builds
+// them in that order's sense, and takes them down in reverse.
+#pragma once
+#include <string>
+
+#include "config/config.h"
+
+namespace limpid {
+
+struct RunOptions {
+  Config config;
+  std::string control_socket;
+};
+
+// Serves until SIGTERM, SIGINT or `limpid withdraw`; returns the exit status: 0, or 1 when the world refused.
+[[nodiscard]] int run_supervisor(const RunOptions& options);
+
+}  // namespace limpid

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Waiting in the supervisor's coroutines (Boost.Asio, one thread).
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+
+namespace limpid {
+
+using Clock = std::chrono::steady_clock;
+
+// Lets one coroutine wait for what another one does.
+class Signal {
+ public:
+  explicit Signal(boost::asio::io_context& io) : timer_(io) {}
+
+  void notify() { timer_.cancel(); }
+  // Returns when notified, or at `until`; the caller looks at what it waits for again.
+  boost::asio::awaitable<void> wait(Clock::time_point until) {
+    boost::system::error_code ignored;  // a cancelled wait is a notified one
+    timer_.expires_at(until);
+    co_await timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+
+ private:
+  boost::asio::steady_timer timer_;
+};
+
+inline boost::asio::awaitable<void> pause_for(boost::asio::io_context& io, Clock::duration duration) {
+  boost::asio::steady_timer timer(io, duration);
+  co_await timer.async_wait(boost::asio::use_awaitable);
+}
+
+// Watches a descriptor that somebody else owns, and who keeps it open as long.
+class Watch {
+ public:
+  Watch(boost::asio::io_context& io, int fd) : descriptor_(io, fd), timer_(io) {}
+  ~Watch() { descriptor_.release(); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  // True: readable, or at its end; false: not until then.
+  boost::asio::awaitable<bool> readable(Clock::time_point until = Clock::time_point::max()) {
+    timer_.expires_at(until);
+    timer_.async_wait([this](boost::system::error_code cancelled) {
+      if (!cancelled) descriptor_.cancel();
+    });
+    boost::system::error_code error;
+    co_await descriptor_.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                                    boost::asio::redirect_error(boost::asio::use_awaitable, error));
+    timer_.cancel();
+    co_return !error;
+  }
+  void cancel() { descriptor_.cancel(); }
+
+ private:
+  boost::asio::posix::stream_descriptor descriptor_;
+  boost::asio::steady_timer timer_;
+};
+
+}  // namespace limpid

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/watcher_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+
+#include "daemon/channel.h"
+#include "daemon/confine.h"
+#include "daemon/spawn.h"
+#include "intercept/leftovers.h"
+
+namespace limpid {
+namespace {
+
+constexpr int patience = 5000;          // ms for the supervisor to send the orders
+constexpr int worker_dies_within = 500;  // ms: the kernel kills the worker with its supervisor (PR_SET_PDEATHSIG)
+
+bool has_ended(const Fd& pidfd, int milliseconds) {
+  pollfd waiting{pidfd.raw(), POLLIN, 0};
+  return ::poll(&waiting, 1, milliseconds) > 0;
+}
+
+// Follows the supervisor's messages until it is gone: true: it died with its work undone.
+Result<bool> outlive(const Channel& channel, const Fd& supervisor, Fd& worker) {
+  for (;;) {
+    Result<Message> message = channel.wait(-1);
+    if (!message) {
+      // Our end of the channel tells of its death before its pidfd does.
+      return has_ended(supervisor, patience) ? Result<bool>(true) : failure_in("follow the supervisor", message);
+    }
+    if (message->kind == MessageKind::stand_down) return false;
+    if (message->kind == MessageKind::worker && message->fds.size() == 1) worker = std::move(message->fds[0]);
+  }
+}
+
+Result<> run(const Channel& channel) {
+  Result<Message> first = channel.wait(patience);
+  if (!first) return failure_in("take the supervisor's orders", first);
+  const Result<WatcherOrders> orders = first->as<WatcherOrders>();
+  if (!orders) return failure_in("take the supervisor's orders", orders);
+  if (first->fds.size() != 1) return failure("take the supervisor's orders: its pidfd is missing");
+  if (Result<> confined = confine_watcher(orders->account); !confined)
+    return failure_in("confine the watcher", confined);
+  if (Result<> sent = channel.send(MessageKind::ready); !sent) return sent;
+
+  Fd worker;
+  const Result<bool> died = outlive(channel, first->fds[0], worker);
+  if (!died || !*died) return died ? Result<>{} : std::unexpected(died.error());
+  if (worker.is_open()) has_ended(worker, worker_dies_within);
+  const Result<Removed> removed = clean_up(orders->own_mark, GuardFate::keep, std::chrono::milliseconds(patience));
+  if (!removed) return failure_in("clean up after the supervisor", removed);
+  for (const Error& error : removed->errors) std::fprintf(stderr, "limpid watcher: %s\n", error.what.c_str());
+  std::fprintf(stderr, "limpid watcher: the supervisor died: removed %zu fib rules and routes, ended %lu sockets\n",
+               removed->what.size(), removed->sockets.destroyed);
+  return {};
+}
+
+}  // namespace
+
+int run_watcher() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) std::signal(signal, SIG_IGN);
+  const Channel channel{Fd(channel_fd)};
+  if (::fcntl(channel.fd(), F_SETFD, FD_CLOEXEC) != 0) {
+    std::fputs("limpid watcher: is started by `limpid run`, not by hand\n", stderr);
+    return 2;
+  }
+  const Result<> ran = run(channel);
+  if (!ran) std::fprintf(stderr, "limpid watcher: %s\n", ran.error().what.c_str());
+  return ran ? 0 : 1;
+}
+
+}  // namespace limpid

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/worker_keeper.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+namespace limpid {
+namespace {
+
+// Large enough to move bulk at the speed of forwarding.
+constexpr int pipe_bytes = 1 << 20;
+
+// Empty pipes for splice(2), as many as the kernel gives in that size: without CAP_SYS_RESOURCE it stops at 64.
+std::vector<Fd> open_pipes(std::uint32_t count) {
+  std::vector<Fd> ends;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    int pipe[2];
+    if (::pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) break;
+    Fd read_end(pipe[0]), write_end(pipe[1]);
+    if (::fcntl(write_end.raw(), F_SETPIPE_SZ, pipe_bytes) < pipe_bytes) break;
+    ends.push_back(std::move(read_end));
+    ends.push_back(std::move(write_end));
+  }
+  return ends;
+}
+
+// The next start at once, unless workers die young.
+Clock::duration back_off(Clock::duration lived, int deaths_in_a_row) {
+  if (lived > std::chrono::seconds(10) || deaths_in_a_row <= 1) return Clock::duration::zero();
+  return std::min<Clock::duration>(std::chrono::seconds(5), std::chrono::milliseconds(50) * (1 << std::min(deaths_in_a_row, 8)));
+}
+
+}  // namespace
+
+WorkerKeeper::WorkerKeeper(boost::asio::io_context& io, Needs needs, Events events)
+    : io_(io), needs_(std::move(needs)), events_(std::move(events)), heard_(io) {}
+
+boost::asio::awaitable<void> WorkerKeeper::keep() {
+  for (int deaths_in_a_row = 0; !ending_;) {
+    const Clock::time_point begun = Clock::now();
+    std::string how;
+    if (Result<> started = start(); started)
+      how = co_await attend();
+    else
+      how = started.error().what;
+    bury();
+    if (ending_) break;
+    events_.gone(how);
+    const auto lived = Clock::now() - begun;
+    deaths_in_a_row = lived > std::chrono::seconds(10) ? 1 : deaths_in_a_row + 1;
+    if (const auto delay = back_off(lived, deaths_in_a_row); delay > Clock::duration::zero()) co_await pause_for(io_, delay);
+  }
+}
+
+Result<> WorkerKeeper::start() {
+  Result<Child> child = spawn("worker");
+  if (!child) return std::unexpected(child.error());
+  child_ = std::move(*child);
+  ++started_;
+  events_.started(*child_);
+  return hand_over();
+}
+
+Result<> WorkerKeeper::hand_over() {
+  WorkerSettings settings = needs_.settings;
+  const std::vector<Fd> pipes = open_pipes(settings.pipes);
+  settings.pipes = static_cast<std::uint32_t>(pipes.size() / 2);
+  std::vector<Fd> logs;
+  for (std::uint32_t i = 0; settings.has_log && i < settings.threads; ++i) {
+    Result<Fd> log = needs_.access_sink.add_pipe();
+    if (!log) return std::unexpected(log.error());
+    logs.push_back(std::move(*log));
+  }
+  std::vector<int> descriptors = needs_.listeners.descriptors();
+  for (const Fd& fd : logs) descriptors.push_back(fd.raw());
+  for (const Fd& fd : pipes) descriptors.push_back(fd.raw());
+
+  if (Result<> sent = child_->channel.send_value(MessageKind::settings, settings); !sent) return sent;
+  for (std::span<const int> rest = descriptors; !rest.empty();) {
+    const std::span<const int> some = rest.first(std::min(rest.size(), Channel::most_fds));
+    if (Result<> sent = child_->channel.send(MessageKind::descriptors, {}, some); !sent) return sent;
+    rest = rest.subspan(some.size());
+  }
+  return {};
+}
+
+boost::asio::awaitable<std::string> WorkerKeeper::attend() {
+  Watch watch(io_, child_->channel.fd());
+  for (Clock::time_point until = Clock::now() + hangs_after;;) {
+    if (!co_await watch.readable(until)) co_return fmt::format("it gave no sign of life for {} s", hangs_after.count());
+    Result<std::optional<Message>> message = child_->channel.receive();
+    if (!message) co_return std::string();
+    if (!*message) continue;
+    if (Result<> heard = hear(**message); !heard) co_return heard.error().what;
+    until = Clock::now() + hangs_after;
+  }
+}
+
+Result<> WorkerKeeper::hear(const Message& message) {
+  switch (message.kind) {
+    case MessageKind::ready:
+      if (ready_) return failure("it said twice that it is ready");
+      ready_ = true;
+      events_.ready();
+      break;
+    case MessageKind::heartbeat: {
+      const Result<CounterValues> values = message.as<CounterValues>();
+      if (!values) return std::unexpected(values.error());
+      alive_ = *values;
+      ++heartbeats_;
+      break;
+    }
+    default: return failure("it sent a message that is not a worker's");
+  }
+  heard_.notify();
+  return {};
+}
+
+void WorkerKeeper::bury() {
+  ready_ = false;
+  alive_.sessions = 0;
+  buried_ += std::exchange(alive_, {});
+  if (child_) kill_and_reap(*child_);
+  child_.reset();
+  heard_.notify();
+}
+
+CounterValues WorkerKeeper::counters() const {
+  CounterValues all = buried_;
+  all += alive_;
+  return all;
+}
+
+boost::asio::awaitable<bool> WorkerKeeper::refresh(std::chrono::milliseconds patience) {
+  const Clock::time_point until = Clock::now() + patience;
+  const std::uint64_t before = heartbeats_;
+  if (!ready_ || !child_->channel.send(MessageKind::report)) co_return false;
+  while (heartbeats_ == before && ready_ && Clock::now() < until) co_await heard_.wait(until);
+  co_return heartbeats_ != before;
+}
+
+Result<> WorkerKeeper::announce_probe(int family, std::uint16_t port) {
+  if (!ready_) return failure("no worker is ready");
+  return child_->channel.send_value(MessageKind::probe, ProbeOrder{family, port});
+}
+
+Result<> WorkerKeeper::add_listeners(const std::vector<int>& listeners) {
+  if (!ready_) return {};  // the next worker gets them anyway
+  return child_->channel.send(MessageKind::descriptors, {}, listeners);
+}
+
+boost::asio::awaitable<void> WorkerKeeper::let_go() {
+  ending_ = true;
+  const Clock::time_point until = Clock::now() + std::chrono::seconds(2);
+  if (child_) (void)child_->channel.send(MessageKind::end);  // one that is gone has ended
+  while (child_ && Clock::now() < until) co_await heard_.wait(until);
+  if (child_) ::kill(child_->pid, SIGKILL);
+  while (child_) co_await heard_.wait(Clock::now() + std::chrono::seconds(1));
+}
+
+}  // namespace limpid

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Keeps a worker process alive: starts it, hands it what it needs, hears its heartbeats, ends one that hangs, starts the next.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <optional>
+
+#include "account/counters.h"
+#include "daemon/access_sink.h"
+#include "daemon/listeners.h"
+#include "daemon/orders.h"
+#include "daemon/spawn.h"
+#include "daemon/waiting.h"
+
+namespace limpid {
+
+class WorkerKeeper {
+ public:
+  static constexpr std::chrono::seconds hangs_after{5};  // without a heartbeat
+
+  struct Needs {
+    WorkerSettings settings;
+    Listeners& listeners;
+    AccessSink& access_sink;
+  };
+  struct Events {
+    std::function<void(const Child&)> started;  // before it may accept
+    std::function<void()> ready;
+    std::function<void(const std::string& how)> gone;
+  };
+  WorkerKeeper(boost::asio::io_context& io, Needs needs, Events events);
+
+  // Runs until let_go(): one worker after the other.
+  boost::asio::awaitable<void> keep();
+
+  [[nodiscard]] bool is_ready() const { return ready_; }
+  [[nodiscard]] pid_t pid() const { return child_ ? child_->pid : 0; }
+  [[nodiscard]] std::uint64_t restarts() const { return started_ > 0 ? started_ - 1 : 0; }
+  // Of this worker and all before it; as of the last heartbeat.
+  [[nodiscard]] CounterValues counters() const;
+  // Asks for a heartbeat and waits for it, for that long at the most; whether it has come.
+  boost::asio::awaitable<bool> refresh(std::chrono::milliseconds patience);
+  // Tells the worker the start probe's port.
+  [[nodiscard]] Result<> announce_probe(int family, std::uint16_t port);
+  // Hands it new listeners in place of dead ones.
+  [[nodiscard]] Result<> add_listeners(const std::vector<int>& listeners);
+
+  // Ends the worker, whose sessions are reset, and starts no other.
+  boost::asio::awaitable<void> let_go();
+
+ private:
+  [[nodiscard]] Result<> start();
+  [[nodiscard]] Result<> hand_over();
+  // Hears it until it ends or hangs; returns why that is.
+  boost::asio::awaitable<std::string> attend();
+  [[nodiscard]] Result<> hear(const Message& message);
+  void bury();
+
+  boost::asio::io_context& io_;
+  Needs needs_;
+  Events events_;
+  std::optional<Child> child_;
+  bool ready_ = false;
+  bool ending_ = false;
+  std::uint64_t started_ = 0;
+  std::uint64_t heartbeats_ = 0;
+  CounterValues alive_;
+  CounterValues buried_;
+  Signal heard_;
+};
+
+}  // namespace limpid

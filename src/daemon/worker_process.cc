@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/worker_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "daemon/channel.h"
+#include "daemon/confine.h"
+#include "daemon/spawn.h"
+#include "proxy/worker.h"
+
+namespace limpid {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds heartbeat_interval{500};
+constexpr int patience = 5000;  // ms for the supervisor to send what it has announced
+
+struct Orders {
+  WorkerSettings settings;
+  std::vector<Fd> descriptors;
+};
+
+Result<Orders> receive_orders(const Channel& channel) {
+  Result<Message> first = channel.wait(patience);
+  if (!first) return std::unexpected(first.error());
+  const Result<WorkerSettings> settings = first->as<WorkerSettings>();
+  if (!settings) return std::unexpected(settings.error());
+  Orders orders{*settings, {}};
+  while (orders.descriptors.size() < settings->descriptors()) {
+    Result<Message> more = channel.wait(patience);
+    if (!more) return std::unexpected(more.error());
+    for (Fd& fd : more->fds) orders.descriptors.push_back(std::move(fd));
+  }
+  return orders;
+}
+
+// Deals the descriptors out, in the order of WorkerSettings.
+std::vector<WorkerParts> deal(Orders& orders) {
+  const WorkerSettings& settings = orders.settings;
+  std::vector<WorkerParts> parts(settings.threads);
+  auto next = orders.descriptors.begin();
+  for (std::uint32_t family = 0; family < settings.families; ++family)
+    for (WorkerParts& part : parts) part.listeners.push_back(std::move(*next++));
+  if (settings.has_log)
+    for (WorkerParts& part : parts) part.access_log = std::move(*next++);
+  for (std::uint32_t i = 0; i < settings.pipes; ++i) {
+    Fd read_end = std::move(*next++);
+    parts[i % settings.threads].pipes.push_back({std::move(read_end), std::move(*next++)});
+  }
+  return parts;
+}
+
+class WorkerProcess {
+ public:
+  explicit WorkerProcess(const Channel& channel) : channel_(channel) {}
+
+  Result<> run() {
+    Result<Orders> orders = receive_orders(channel_);
+    if (!orders) return failure_in("take the supervisor's orders", orders);
+    if (Result<> confined = confine_worker(orders->settings.account); !confined)
+      return failure_in("confine the worker", confined);
+    state_.sessions_free = orders->settings.path.sessions_max;
+    for (WorkerParts& parts : deal(*orders)) {
+      Result<std::unique_ptr<Worker>> worker = Worker::create(orders->settings.path, state_, std::move(parts));
+      if (!worker) return failure_in("start a path thread", worker);
+      workers_.push_back(std::move(*worker));
+    }
+    std::vector<std::jthread> threads;
+    for (const auto& worker : workers_) threads.emplace_back([&worker] { worker->run(); });
+    Result<> served = serve();
+    // Whatever has ended us, the sessions end as resets.
+    state_.ending = true;
+    for (const auto& worker : workers_) worker->wake();
+    threads.clear();  // joins
+    if (served) served = heartbeat();
+    return served;
+  }
+
+ private:
+  // Until the supervisor says the end, or is gone.
+  Result<> serve() {
+    if (Result<> sent = channel_.send(MessageKind::ready); !sent) return sent;
+    for (Clock::time_point next = Clock::now();;) {
+      const auto now = Clock::now();
+      if (now >= next) {
+        next = now + heartbeat_interval;
+        if (all_have_turned())
+          if (Result<> sent = heartbeat(); !sent) return sent;
+      }
+      pollfd waiting{channel_.fd(), POLLIN, 0};
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
+      if (::poll(&waiting, 1, static_cast<int>(std::max<long>(left, 0))) <= 0) continue;
+      Result<std::optional<Message>> message = channel_.receive();
+      if (!message) return std::unexpected(message.error());
+      if (!*message) continue;
+      if ((*message)->kind == MessageKind::end) return {};
+      if (Result<> obeyed = obey(**message); !obeyed) return obeyed;
+    }
+  }
+
+  Result<> obey(Message& message) {
+    switch (message.kind) {
+      case MessageKind::report: return heartbeat();
+      case MessageKind::probe: {
+        const Result<ProbeOrder> order = message.as<ProbeOrder>();
+        if (!order) return std::unexpected(order.error());
+        state_.probes[order->family == AF_INET ? 0 : 1] = order->port;
+        return {};
+      }
+      case MessageKind::descriptors:  // listeners in place of dead ones
+        for (Fd& fd : message.fds) workers_[next_for_listener_++ % workers_.size()]->add_listener(std::move(fd));
+        return {};
+      default: return failure("the supervisor sent a message that is not for a worker");
+    }
+  }
+
+  // No heartbeat while a thread hangs: the supervisor then thinks the worker dead, and is right.
+  bool all_have_turned() {
+    bool all = true;
+    for (const auto& worker : workers_) all &= worker->has_turned();
+    return all;
+  }
+
+  Result<> heartbeat() const {
+    CounterValues values;
+    for (const auto& worker : workers_) values += worker->counters().values();
+    Result<> sent = channel_.send_value(MessageKind::heartbeat, values);
+    // A supervisor that is slow to read will get the next one.
+    if (!sent && sent.error().code == EAGAIN) return {};
+    return sent;
+  }
+
+  const Channel& channel_;
+  PathState state_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::size_t next_for_listener_ = 0;
+};
+
+}  // namespace
+
+int run_worker() {
+  // These are for the supervisor, which will tell us what to do; a terminal sends them to the whole process group.
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) std::signal(signal, SIG_IGN);
+  const Channel channel{Fd(channel_fd)};
+  if (::fcntl(channel.fd(), F_SETFD, FD_CLOEXEC) != 0) {
+    std::fputs("limpid worker: is started by `limpid run`, not by hand\n", stderr);
+    return 2;
+  }
+  const Result<> run = WorkerProcess(channel).run();
+  if (!run) std::fprintf(stderr, "limpid worker: %s\n", run.error().what.c_str());
+  return run ? 0 : 1;
+}
+
+}  // namespace limpid

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// For tests: a plan in which everything occurs.
+#pragma once
+#include "intercept/plan.h"
+
+namespace limpid {
+
+inline Plan example_plan() {
+  Plan plan;
+  plan.settings.interfaces = {"lan0", "veth*"};
+  plan.settings.tcp = {{80, 80}, {8000, 8999}};
+  plan.settings.bypass = {*Prefix::parse("10.0.0.0/8"), *Prefix::parse("2001:db8:1::/48")};
+  plan.settings.bypass_from = {*Prefix::parse("192.0.2.7"), *Prefix::parse("2001:db8::7")};
+  plan.ports = {.ipv4 = 40001, .ipv6 = 40002};
+  plan.worker_uid = 64999;
+  return plan;
+}
+
+}  // namespace limpid

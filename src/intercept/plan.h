@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// The kernel state that is wanted, as values: no system call is made here. ruleset.h turns them into text,
+// installation.h into reality.
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "net/address.h"
+
+namespace limpid {
+
+// The protocol number (`ip rule ... proto 153`) that tags our fib rules and routes, so that the next start knows them.
+inline constexpr std::uint8_t limpid_protocol = 153;
+
+// Ports of the listeners on 127.0.0.1 and ::1; 0 where a family is not served.
+struct ListenerPorts {
+  std::uint16_t ipv4 = 0;
+  std::uint16_t ipv6 = 0;
+
+  [[nodiscard]] std::uint16_t of(int family) const { return family == AF_INET ? ipv4 : ipv6; }
+  bool operator==(const ListenerPorts&) const = default;
+};
+
+// A cgroup (version 2) whose own connections are never taken: its path below the root, and how deep that is.
+struct Cgroup {
+  std::string path;  // "system.slice/limpid.service"
+  int level = 0;     // 2
+  bool operator==(const Cgroup&) const = default;
+};
+
+// What does not change while we run.
+struct Plan {
+  Intercept settings;
+  ListenerPorts ports;
+  uid_t worker_uid = 0;
+  std::optional<Cgroup> cgroup;
+  bool operator==(const Plan&) const = default;
+};
+
+// What does.
+struct Conditions {
+  bool taking = false;   // new connections are ours
+  bool zones = false;    // conntrack is in use on this machine: the clients' side gets a zone of its own
+  bool early = false;    // a bridge hands its packets to iptables: our chain must come before everything
+  bool cookies = false;  // the kernel answers SYNs with cookies: a handshake's last ACK has no socket
+  bool operator==(const Conditions&) const = default;
+};
+
+// A rule of the routing policy database (ip-rule(8)).
+struct FibRule {
+  enum class Action { lookup, go_to };
+
+  int family = AF_INET;
+  std::uint32_t priority = 0;
+  std::string interface;  // "iif", or empty
+  Mark mark;              // mask 0: the rule does not look at it
+  Action action = Action::lookup;
+  std::uint32_t target = 0;  // the table looked up, or the priority gone to
+  std::uint8_t protocol = limpid_protocol;
+
+  // "-4 rule add priority 100 fwmark 0x1/0x1 lookup 5300 protocol 153", to be put behind "ip ".
+  [[nodiscard]] std::string text() const;
+  bool operator==(const FibRule&) const = default;
+};
+
+// A route that delivers everything to this machine: "local default dev lo".
+struct FibRoute {
+  int family = AF_INET;
+  std::uint32_t table = 0;
+  std::uint8_t protocol = limpid_protocol;
+
+  // "-4 route add local default dev lo table 5300 proto 153", to be put behind "ip ".
+  [[nodiscard]] std::string text() const;
+  bool operator==(const FibRoute&) const = default;
+};
+
+// The families that have a listener.
+[[nodiscard]] std::vector<int> families(const Plan& plan);
+
+// Both in the order in which they are to be added.
+[[nodiscard]] std::vector<FibRoute> fib_routes(const Plan& plan);
+[[nodiscard]] std::vector<FibRule> fib_rules(const Plan& plan);
+
+}  // namespace limpid

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "net/sock_diag.h"
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+#include "net/netlink.h"
+
+namespace limpid {
+namespace {
+
+// TCP_NEW_SYN_RECV is not in the headers for programs: a connection whose handshake's last ACK has not come.
+constexpr int tcp_new_syn_recv = 12;
+constexpr std::uint32_t every_state = (1U << (tcp_new_syn_recv + 1)) - 1;
+constexpr std::uint32_t all_but_listen = every_state & ~(1U << TCP_LISTEN);
+
+// Destroying takes time, and what is just closing may come back as TIME_WAIT: look again, but not for ever.
+constexpr int sweeps = 5;
+
+// A filter program of inet_diag (net/ipv4/inet_diag.c): jump past the end if the condition holds, one word further (and
+// so out of bounds: "no") if it does not.
+struct MarkFilter {
+  inet_diag_bc_op op;
+  inet_diag_markcond condition;
+};
+static_assert(sizeof(MarkFilter) == 12);
+
+// The sockets as the kernel names them, which is how it wants them named when it is to destroy them.
+Result<std::vector<NetlinkAnswer>> dump(Netlink& netlink, int family, Mark mark, std::uint32_t states) {
+  inet_diag_req_v2 request{};
+  request.sdiag_family = static_cast<std::uint8_t>(family);
+  request.sdiag_protocol = IPPROTO_TCP;
+  request.idiag_states = states;
+  NetlinkMessage message = netlink_message(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, &request, sizeof request);
+  if (mark.mask != 0) {
+    MarkFilter filter{};
+    filter.op.code = INET_DIAG_BC_MARK_COND;
+    filter.op.yes = sizeof filter;
+    filter.op.no = sizeof filter + 4;
+    filter.condition = {.mark = mark.bits, .mask = mark.mask};
+    CHECK(nla_put(message.get(), INET_DIAG_REQ_BYTECODE, sizeof filter, &filter) == 0);
+  }
+  return netlink.ask("SOCK_DIAG_BY_FAMILY", message);
+}
+
+const inet_diag_msg& body(const NetlinkAnswer& answer) {
+  return *static_cast<const inet_diag_msg*>(nlmsg_data(answer.message()));
+}
+
+TcpSocket socket_of(const NetlinkAnswer& answer) {
+  const inet_diag_msg& diag = body(answer);
+  nlattr* attributes[INET_DIAG_MAX + 1] = {};
+  nlmsg_parse(answer.message(), sizeof(inet_diag_msg), attributes, INET_DIAG_MAX, nullptr);
+  TcpSocket socket;
+  socket.local = {Address::from_bytes(diag.idiag_family, diag.id.idiag_src), ntohs(diag.id.idiag_sport)};
+  socket.remote = {Address::from_bytes(diag.idiag_family, diag.id.idiag_dst), ntohs(diag.id.idiag_dport)};
+  socket.state = diag.idiag_state;
+  if (attributes[INET_DIAG_MARK] != nullptr) socket.mark = nla_get_u32(attributes[INET_DIAG_MARK]);
+  return socket;
+}
+
+Result<> destroy(Netlink& netlink, const inet_diag_msg& victim) {
+  inet_diag_req_v2 request{};
+  request.sdiag_family = victim.idiag_family;
+  request.sdiag_protocol = IPPROTO_TCP;
+  request.idiag_states = 1U << victim.idiag_state;
+  request.id = victim.id;
+  const auto answer =
+      netlink.ask("SOCK_DESTROY", netlink_message(SOCK_DESTROY, NLM_F_REQUEST, &request, sizeof request));
+  if (!answer) return std::unexpected(answer.error());
+  return {};
+}
+
+// One look at a family. Counts what it destroyed; what the kernel refused is the last look's count.
+Result<std::uint64_t> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states, std::uint64_t& refused) {
+  const auto victims = dump(netlink, family, mark, states);
+  if (!victims) return std::unexpected(victims.error());
+  std::uint64_t destroyed = 0;
+  refused = 0;
+  for (const NetlinkAnswer& victim : *victims) {
+    const Result<> result = destroy(netlink, body(victim));
+    if (result)
+      ++destroyed;
+    else if (result.error().code == EOPNOTSUPP)
+      ++refused;
+    else if (result.error().code != ENOENT)  // it ended by itself
+      return std::unexpected(result.error());
+  }
+  return destroyed;
+}
+
+}  // namespace
+
+Result<std::vector<TcpSocket>> tcp_sockets(Mark mark) {
+  Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
+  if (!netlink) return failure_in("list TCP sockets", netlink);
+  std::vector<TcpSocket> sockets;
+  for (const int family : {AF_INET, AF_INET6}) {
+    const auto answers = dump(*netlink, family, mark, all_but_listen);
+    if (!answers) return failure_in(fmt::format("list {} TCP sockets", family_name(family)), answers);
+    for (const NetlinkAnswer& answer : *answers) sockets.push_back(socket_of(answer));
+  }
+  return sockets;
+}
+
+Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed) {
+  CHECK(mark.mask != 0);  // never everybody's
+  const std::uint32_t states = doomed == Doomed::all ? all_but_listen : 1U << TCP_TIME_WAIT;
+  Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
+  if (!netlink) return failure_in("destroy TCP sockets", netlink);
+  Destroyed sum;
+  for (const int family : {AF_INET, AF_INET6}) {
+    std::uint64_t refused = 0;
+    for (int count = 0; count < sweeps; ++count) {
+      const Result<std::uint64_t> destroyed = sweep(*netlink, family, mark, states, refused);
+      if (!destroyed) return failure_in(fmt::format("destroy {} TCP sockets", family_name(family)), destroyed);
+      sum.destroyed += *destroyed;
+      if (*destroyed == 0) break;
+    }
+    sum.refused_by_kernel += refused;
+  }
+  return sum;
+}
+
+}  // namespace limpid

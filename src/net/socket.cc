@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "net/socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+
+namespace limpid {
+namespace {
+
+struct Option {
+  int level;
+  int name;
+  int value;
+};
+
+int set_option(int fd, const Option& option) {
+  return ::setsockopt(fd, option.level, option.name, &option.value, sizeof option.value) == 0 ? 0 : errno;
+}
+
+int set_linger(int fd, bool on) {
+  const linger reset_on_close{.l_onoff = on ? 1 : 0, .l_linger = 0};
+  return ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close) == 0 ? 0 : errno;
+}
+
+Option transparent(int family) {
+  return family == AF_INET ? Option{SOL_IP, IP_TRANSPARENT, 1} : Option{SOL_IPV6, IPV6_TRANSPARENT, 1};
+}
+
+// What both legs of a session have in common; 0 or errno.
+int set_leg_options(int fd, int family, Mark mark) {
+  const Option options[] = {{SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)},
+                            transparent(family),
+                            {SOL_SOCKET, SO_REUSEADDR, 1},  // a TIME_WAIT on the kept 4-tuple must not stop bind(2)
+                            {SOL_SOCKET, SO_OOBINLINE, 1},
+                            {SOL_SOCKET, SO_KEEPALIVE, 1},
+                            {IPPROTO_TCP, TCP_NODELAY, 1}};
+  for (const Option& option : options)
+    if (const int refusal = set_option(fd, option)) return refusal;
+  return set_linger(fd, true);
+}
+
+}  // namespace
+
+Result<Fd> listen_transparent(const Endpoint& at, Mark mark) {
+  const std::string context = "listen on " + at.text();
+  Fd fd(::socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return errno_failure(context + ": socket", errno);
+  if (const int refusal = set_leg_options(fd.raw(), at.family(), mark))
+    return errno_failure(context + ": setsockopt", refusal);
+  const bool v4 = at.family() == AF_INET;
+  const Option options[] = {{SOL_SOCKET, SO_REUSEPORT, 1},
+                            v4 ? Option{SOL_IP, IP_PKTINFO, 1} : Option{SOL_IPV6, IPV6_2292PKTINFO, 1}};
+  for (const Option& option : options)
+    if (const int refusal = set_option(fd.raw(), option)) return errno_failure(context + ": setsockopt", refusal);
+  if (!v4)
+    if (const int refusal = set_option(fd.raw(), {SOL_IPV6, IPV6_V6ONLY, 1}))
+      return errno_failure(context + ": IPV6_V6ONLY", refusal);
+  sockaddr_storage storage;
+  const socklen_t length = at.to_sockaddr(storage);
+  if (::bind(fd.raw(), reinterpret_cast<sockaddr*>(&storage), length) != 0)
+    return errno_failure(context + ": bind", errno);
+  // The kernel caps the backlog at net.core.somaxconn.
+  if (::listen(fd.raw(), 65535) != 0) return errno_failure(context, errno);
+  return fd;
+}
+
+Result<Endpoint> local_endpoint(int fd) {
+  sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0)
+    return errno_failure("getsockname", errno);
+  if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return failure("getsockname: not an IP socket");
+  return Endpoint::from_sockaddr(storage);
+}
+
+bool is_listening(int fd) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0;
+}
+
+std::expected<Accepted, int> accept_client(int listener) {
+  sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  Fd fd(::accept4(listener, reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!fd.is_open()) return std::unexpected(errno);
+  const Endpoint client = Endpoint::from_sockaddr(storage);
+  length = sizeof storage;
+  if (::getsockname(fd.raw(), reinterpret_cast<sockaddr*>(&storage), &length) != 0) return std::unexpected(errno);
+  return Accepted{std::move(fd), client, Endpoint::from_sockaddr(storage)};
+}
+
+bool is_from_loopback(int accepted_fd, int family) {
+  // A TCP socket remembers the interface of its SYN and tells it as "packet options" (net/ipv4/ip_sockglue.c,
+  // IP_PKTOPTIONS; net/ipv6/ipv6_sockglue.c, IPV6_2292PKTOPTIONS). The loopback interface has index 1 in every namespace.
+  constexpr int loopback_index = 1;
+  alignas(cmsghdr) char control[256];
+  socklen_t length = sizeof control;
+  const bool v4 = family == AF_INET;
+  if (::getsockopt(accepted_fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_PKTOPTIONS : IPV6_2292PKTOPTIONS, control, &length) != 0)
+    return false;
+  msghdr message{};
+  message.msg_control = control;
+  message.msg_controllen = length;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (v4 && header->cmsg_level == SOL_IP && header->cmsg_type == IP_PKTINFO)
+      return reinterpret_cast<const in_pktinfo*>(CMSG_DATA(header))->ipi_ifindex == loopback_index;
+    if (!v4 && header->cmsg_level == SOL_IPV6 && header->cmsg_type == IPV6_2292PKTINFO)
+      return reinterpret_cast<const in6_pktinfo*>(CMSG_DATA(header))->ipi6_ifindex == loopback_index;
+  }
+  return false;
+}
+
+std::expected<Fd, int> upstream_socket(int family, Mark mark) {
+  Fd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return std::unexpected(errno);
+  if (const int refusal = set_leg_options(fd.raw(), family, mark)) return std::unexpected(refusal);
+  return fd;
+}
+
+int bind_source(int fd, const Endpoint& source) {
+  if (source.port == 0)
+    if (const int refusal = set_option(fd, {SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1})) return refusal;
+  sockaddr_storage storage;
+  const socklen_t length = source.to_sockaddr(storage);
+  return ::bind(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0 ? 0 : errno;
+}
+
+int start_connect(int fd, const Endpoint& destination) {
+  sockaddr_storage storage;
+  const socklen_t length = destination.to_sockaddr(storage);
+  return ::connect(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0 ? 0 : errno;
+}
+
+int pending_error(int fd) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length) == 0 ? value : errno;
+}
+
+void close_in_order(Fd fd) {
+  if (fd.is_open()) CHECK(set_linger(fd.raw(), false) == 0);
+}
+
+}  // namespace limpid

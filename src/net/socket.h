@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// TCP sockets that stand at addresses which are not this machine's (IP_TRANSPARENT, ip(7)), and what they know of
+// their two ends. The calls on the path of a connection return a plain errno: it decides there, nobody reads it.
+#pragma once
+#include <sys/socket.h>
+
+#include <expected>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "net/address.h"
+
+namespace limpid {
+
+// A listening, non-blocking, transparent socket in an SO_REUSEPORT group; port 0 takes a free one. The options that every
+// accepted socket needs are set here, for accept(2) hands them on: the mark, SO_LINGER {1,0} (a process that dies sends a
+// reset, never an end of file that would pass for the end of the data), TCP_NODELAY, SO_OOBINLINE, SO_KEEPALIVE, and
+// IP_PKTINFO (is_from_loopback). Needs CAP_NET_ADMIN or CAP_NET_RAW.
+[[nodiscard]] Result<Fd> listen_transparent(const Endpoint& at, Mark mark);
+
+[[nodiscard]] Result<Endpoint> local_endpoint(int fd);
+
+// Does the socket listen (SO_ACCEPTCONN)?
+[[nodiscard]] bool is_listening(int fd);
+
+struct Accepted {
+  Fd fd;
+  Endpoint client;
+  Endpoint destination;  // where the client meant to go: getsockname(2) of a transparent socket, never conntrack's answer
+};
+// accept4(2), non-blocking. Errno otherwise.
+[[nodiscard]] std::expected<Accepted, int> accept_client(int listener);
+
+// Did the connection come over the loopback interface, that is: did this machine open it itself?
+[[nodiscard]] bool is_from_loopback(int accepted_fd, int family);
+
+// A non-blocking socket for a connection to an upstream, marked and with the options of listen_transparent(); it may bind
+// foreign addresses. Needs CAP_NET_RAW.
+[[nodiscard]] std::expected<Fd, int> upstream_socket(int family, Mark mark);
+
+// bind(2); 0 or errno. With port 0 the port is chosen at connect(2), by the whole 4-tuple (IP_BIND_ADDRESS_NO_PORT).
+[[nodiscard]] int bind_source(int fd, const Endpoint& source);
+
+// connect(2), not waiting: 0 (connected), EINPROGRESS, or the refusal.
+[[nodiscard]] int start_connect(int fd, const Endpoint& destination);
+
+// The pending error of a socket, 0 if there is none (SO_ERROR).
+[[nodiscard]] int pending_error(int fd);
+
+// Lifts the SO_LINGER {1,0} that makes close(2) a reset: before an orderly close.
+void close_in_order(Fd fd);
+
+}  // namespace limpid

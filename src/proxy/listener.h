@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// A socket that receives intercepted connections. Paused, it leaves them where they are: in the kernel's queue.
+#pragma once
+#include "base/fd.h"
+#include "net/address.h"
+#include "proxy/reactor.h"
+
+namespace limpid {
+
+class Worker;
+
+class Listener final : public Pollable {
+ public:
+  // CHECKs that the descriptor is a socket of an IP family.
+  Listener(Worker& worker, Fd fd);
+
+  [[nodiscard]] int resume();  // 0 or errno
+  void pause();
+  [[nodiscard]] bool is_paused() const { return paused_; }
+  [[nodiscard]] bool is_dead() const { return dead_; }
+  void on_events(std::uint32_t events) override;
+
+ private:
+  // Connections accepted in a row, so that one listener does not starve the sessions.
+  static constexpr int batch = 16;
+
+  void take(struct Accepted accepted);
+
+  Worker& worker_;
+  Fd fd_;
+  Endpoint endpoint_;
+  bool paused_ = true;
+  bool dead_ = false;
+};
+
+}  // namespace limpid

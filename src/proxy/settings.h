@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// What the path needs to know of the configuration; crosses from the supervisor to the worker as it is.
+#pragma once
+#include <chrono>
+#include <cstdint>
+
+#include "net/address.h"
+
+namespace limpid {
+
+enum class SourceChoice : std::uint8_t { client, address, self };
+
+struct PathSettings {
+  Mark own_mark;                                         // of upstream sockets
+  SourceChoice source = SourceChoice::client;            // whose address and port the destination sees
+  bool require_port = false;                             // refuse when the client's port cannot be had
+  bool local = false;                                    // this machine's own connections come too
+  std::int64_t sessions_max = 0;                         // over all threads
+  std::chrono::milliseconds connect_timeout{};
+  std::chrono::milliseconds idle_timeout{};
+  std::chrono::milliseconds half_closed_timeout{};
+};
+
+// The start probe connects to these documentation addresses (RFC 5737, RFC 3849), where nobody is.
+inline constexpr std::uint16_t probe_port = 9;
+[[nodiscard]] Endpoint probe_destination(int family);
+
+// What a probe that has come through the rules is answered.
+inline constexpr std::string_view probe_answer = "limpid";
+
+}  // namespace limpid

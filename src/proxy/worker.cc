@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/worker.h"
+
+#include <sys/eventfd.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+
+namespace limpid {
+
+Result<std::unique_ptr<Worker>> Worker::create(const PathSettings& settings, PathState& state, WorkerParts parts) {
+  Result<Reactor> reactor = Reactor::create();
+  if (!reactor) return std::unexpected(reactor.error());
+  Fd wakeup(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wakeup.is_open()) return errno_failure("eventfd", errno);
+  std::unique_ptr<Worker> worker(
+      new Worker(settings, state, std::move(parts), std::move(*reactor), std::move(wakeup)));
+  if (const int refusal = worker->reactor_.watch(worker->wakeup_.fd.raw(), EPOLLIN, worker->wakeup_))
+    return errno_failure("epoll_ctl", refusal);
+  for (const auto& listener : worker->listeners_)
+    if (const int refusal = listener->resume()) return errno_failure("epoll_ctl of a listener", refusal);
+  return worker;
+}
+
+Worker::Worker(const PathSettings& settings, PathState& state, WorkerParts parts, Reactor reactor, Fd wakeup)
+    : settings_(settings),
+      state_(state),
+      reactor_(std::move(reactor)),
+      access_log_(std::move(parts.access_log), counters_),
+      pipes_(std::move(parts.pipes)),
+      connecting_(settings.connect_timeout),
+      idle_(settings.idle_timeout),
+      half_closed_(settings.half_closed_timeout) {
+  wakeup_.fd = std::move(wakeup);
+  for (Fd& fd : parts.listeners) listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd)));
+}
+
+void Worker::run() {
+  while (!state_.ending.load(std::memory_order_relaxed)) {
+    reactor_.turn(next_deadline());
+    turned_.store(true, std::memory_order_relaxed);
+    expire_sessions();
+    access_log_.flush();
+    if (has_new_listeners_.load(std::memory_order_relaxed)) take_new_listeners();
+    resume_listeners();
+  }
+  end_sessions();
+}
+
+void Worker::end_sessions() {
+  for (const auto& listener : listeners_) listener->pause();
+  for (Session& session : sessions_) session.end(CloseReason::withdrawn);
+  while (!sessions_.empty()) reactor_.turn(reactor_.now());
+  access_log_.flush();
+}
+
+void Worker::wake() const {
+  const std::uint64_t one = 1;
+  CHECK(::write(wakeup_.fd.raw(), &one, sizeof one) == sizeof one || errno == EAGAIN);
+}
+
+void Worker::Wakeup::on_events(std::uint32_t) {
+  std::uint64_t wakes;
+  CHECK(::read(fd.raw(), &wakes, sizeof wakes) == sizeof wakes || errno == EAGAIN);
+}
+
+void Worker::add_listener(Fd fd) {
+  const std::lock_guard lock(new_listeners_mutex_);
+  new_listeners_.push_back(std::move(fd));
+  has_new_listeners_.store(true, std::memory_order_relaxed);
+  wake();
+}
+
+void Worker::take_new_listeners() {
+  std::erase_if(listeners_, [](const auto& listener) { return listener->is_dead(); });
+  const std::lock_guard lock(new_listeners_mutex_);
+  for (Fd& fd : new_listeners_) listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd)));
+  new_listeners_.clear();
+  has_new_listeners_.store(false, std::memory_order_relaxed);
+}
+
+Reactor::Clock::time_point Worker::next_deadline() const {
+  return connecting_.next(idle_.next(half_closed_.next(reactor_.now() + tick)));
+}
+
+void Worker::expire_sessions() {
+  for (DeadlineQueue* queue : {&connecting_, &idle_, &half_closed_})
+    while (Deadline* due = queue->take_expired(reactor_.now())) static_cast<Session*>(due)->expire();
+}
+
+void Worker::resume_listeners() {
+  for (const auto& listener : listeners_)
+    if (listener->is_paused() && !listener->is_dead() && state_.sessions_free.load(std::memory_order_relaxed) > 0)
+      (void)listener->resume();  // ENOMEM: again at the next tick
+}
+
+bool Worker::reserve_session() {
+  if (state_.sessions_free.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
+  release_session();
+  return false;
+}
+
+void Worker::release_session() { state_.sessions_free.fetch_add(1, std::memory_order_relaxed); }
+
+void Worker::enter(Session& session) {
+  sessions_.push_back(session);
+  counters_.sessions.add(1);
+}
+
+void Worker::leave(Session& session) {
+  sessions_.erase(Sessions::s_iterator_to(session));
+  counters_.sessions.subtract(1);
+  release_session();
+}
+
+void Worker::account(const Session& session) {
+  SessionRecord record = session.record;
+  record.duration = reactor_.now() - session.started;
+  counters_.closed[static_cast<std::size_t>(record.reason)].add(1);
+  access_log_.add(record);
+}
+
+bool Worker::answer_probe(const Accepted& accepted) {
+  const int family = accepted.client.family();
+  const std::uint16_t port = state_.probes[family == AF_INET ? 0 : 1].load(std::memory_order_relaxed);
+  if (port == 0 || accepted.client != Endpoint{Address::loopback(family), port} ||
+      accepted.destination != probe_destination(family))
+    return false;
+  // An empty socket takes six bytes. If it does not, the probe gets no answer, which is what it is there to find out.
+  (void)::send(accepted.fd.raw(), probe_answer.data(), probe_answer.size(), MSG_NOSIGNAL);
+  return true;
+}
+
+void Worker::refuse_loop(const Accepted& accepted) {
+  counters_.closed[static_cast<std::size_t>(CloseReason::loop)].add(1);
+  access_log_.add({.time = std::chrono::system_clock::now(),
+                   .client = accepted.client,
+                   .destination = accepted.destination,
+                   .reason = CloseReason::loop});
+}
+
+}  // namespace limpid

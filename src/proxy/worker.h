@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// One thread of the path: its listeners, its sessions, what they share. Nothing in it is touched by another thread but
+// PathState and the counters.
+#pragma once
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "account/access_log.h"
+#include "net/socket.h"
+#include "policy/policy.h"
+#include "proxy/listener.h"
+#include "proxy/pipe_pool.h"
+#include "proxy/reactor.h"
+#include "proxy/session.h"
+#include "proxy/settings.h"
+
+namespace limpid {
+
+// What all path threads of a worker process share.
+struct PathState {
+  std::atomic<std::int64_t> sessions_free{0};
+  std::atomic<bool> ending{false};                     // end every session, then return from run()
+  std::array<std::atomic<std::uint16_t>, 2> probes{};  // source port of the start probe, IPv4 and IPv6; 0: none
+};
+
+struct WorkerParts {
+  std::vector<Fd> listeners;
+  std::vector<Pipe> pipes;
+  Fd access_log;  // write end of a pipe; may be none
+};
+
+class Worker {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Worker>> create(const PathSettings& settings, PathState& state,
+                                                              WorkerParts parts);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Serves until PathState::ending.
+  void run();
+
+  // For other threads: has the thread come round since the last call?
+  [[nodiscard]] bool has_turned() { return turned_.exchange(false, std::memory_order_relaxed); }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  // Ends a wait of run(), so that it sees the PathState at once.
+  void wake() const;
+  // Hands it one more listener, for one that has died.
+  void add_listener(Fd fd);
+
+  // For the path.
+  Counters& counters() { return counters_; }
+  Reactor& reactor() { return reactor_; }
+  const PathSettings& settings() const { return settings_; }
+  const Policy& policy() const { return policy_; }
+  PipePool& pipes() { return pipes_; }
+  std::span<char> buffer() { return buffer_; }
+  DeadlineQueue& connecting() { return connecting_; }
+  DeadlineQueue& idle() { return idle_; }
+  DeadlineQueue& half_closed() { return half_closed_; }
+
+  // A place for one more session; false at the limit.
+  bool reserve_session();
+  void release_session();
+  void enter(Session& session);
+  void leave(Session& session);
+  // Tells the counters and the access log how a session ended.
+  void account(const Session& session);
+  // Is this the start probe (proxy/settings.h)? Then it gets its answer.
+  bool answer_probe(const Accepted& accepted);
+  void refuse_loop(const Accepted& accepted);
+
+ private:
+  // How often a paused listener looks again whether it may accept.
+  static constexpr std::chrono::milliseconds tick{250};
+
+  Worker(const PathSettings& settings, PathState& state, WorkerParts parts, Reactor reactor, Fd wakeup);
+  void take_new_listeners();
+  void resume_listeners();
+  void expire_sessions();
+  void end_sessions();
+  [[nodiscard]] Reactor::Clock::time_point next_deadline() const;
+
+  struct Wakeup final : Pollable {
+    Fd fd;
+    void on_events(std::uint32_t) override;
+  };
+
+  using Sessions = boost::intrusive::list<
+      Session, boost::intrusive::base_hook<boost::intrusive::list_base_hook<boost::intrusive::tag<AllSessions>>>>;
+
+  PathSettings settings_;
+  PathState& state_;
+  Counters counters_;
+  std::atomic<bool> turned_{true};
+  std::mutex new_listeners_mutex_;
+  std::vector<Fd> new_listeners_;
+  std::atomic<bool> has_new_listeners_{false};
+  Policy policy_;
+  Reactor reactor_;
+  Wakeup wakeup_;
+  AccessLog access_log_;
+  PipePool pipes_;
+  std::array<char, 64 * 1024> buffer_;
+  DeadlineQueue connecting_, idle_, half_closed_;
+  Sessions sessions_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+};
+
+}  // namespace limpid

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+# What is installed, and that each step of it may fail without leaving anything.
+import re
+
+import pytest
+from support import traffic
+from support.deadline import eventually
+from support.limpid import START_DEADLINE
+
+
+def test_three_fib_rules_a_family_whatever_the_number_of_interfaces(lab, run, family):
+    rules = f"-{family.version} -details rule show"
+    before = lab.gateway.ip(rules).splitlines()
+    run("--local", "--interface", "wan0,eth7,eth8,docker*")
+    added = [line for line in lab.gateway.ip(rules).splitlines() if line not in before]
+    assert [int(line.partition(":")[0]) for line in added] == [99, 100, 101]
+    assert all(re.search(r"\bproto(col)? (?!boot|static|kernel)", line) for line in added), "tagged as ours"
+
+
+def test_priority_and_table_are_the_configured_ones(lab, run, family):
+    run("--priority", "2000", "--table", "777")
+    rules = lab.gateway.ip(f"-{family.version} rule show")
+    assert "2000:" in rules and "lookup 777" in rules
+    assert "local" in lab.gateway.ip(f"-{family.version} route show table 777")
+    client, server = lab.session(family)
+    assert lab.is_intercepted(client)
+    traffic.exchange(client, server)
+
+
+def test_the_marks_are_the_configured_ones(lab, run, family):
+    words = ("--mark", "0x100/0x100", "--local-mark", "0x200/0x200", "--own-mark", "0x400/0x400")
+    run(*words, "--local")
+    ruleset = lab.gateway.run("nft", "list", "table", "inet", "limpid").stdout
+    assert "0x00000100" in ruleset and "0x10000000" not in ruleset
+    for namespace in lab.client, lab.gateway:
+        client, server = lab.session(family, namespace=namespace)
+        traffic.exchange(client, server)
+
+
+def test_ports_and_prefixes_are_sets_and_not_a_rule_each(lab, run):
+    run()
+    few = lab.gateway.run("nft", "list", "table", "inet", "limpid").stdout.count("\n")
+    lab.close_sockets()
+    assert run.stop_all() == [0]
+    many = ",".join(str(port) for port in range(8080, 8480, 2))
+    run("--bypass", ",".join(f"10.9.{i}.0/24" for i in range(100)), defaults=("--interface", "lan0", "--tcp", many))
+    sets = lab.gateway.run("nft", "list", "table", "inet", "limpid").stdout
+    rules = re.sub(r"elements = \{.*?\}", "", sets, flags=re.DOTALL)
+    assert rules.count("\n") <= few + 5
+
+
+def test_status_names_what_is_installed(lab, run):
+    limpid = run()
+    installed = "\n".join(limpid.status()["installed"])
+    for expected in "limpid", "rule", "route", "5300", "0x10000000":
+        assert expected in installed
+    for family in "-4", "-6":
+        assert "5300" in lab.gateway.ip(f"{family} rule show")
+
+
+def test_nobody_else_may_change_our_table(lab, limpid):
+    for words in ("delete", "table", "inet", "limpid"), ("flush", "table", "inet", "limpid"):
+        assert lab.gateway.run("nft", *words, check=False).returncode != 0
+
+
+def test_fib_rules_and_routes_that_another_removes_come_back(lab, run, family):
+    run("--local")
+    version = f"-{family.version}"
+    rules, routes = lab.gateway.ip(f"{version} rule show"), lab.gateway.ip(f"{version} route show table 5300")
+    for command in "rule del priority 99", "rule del priority 100", "rule del priority 101", "route flush table 5300":
+        lab.gateway.ip(f"{version} {command}")
+        eventually(
+            lambda: lab.gateway.ip(f"{version} rule show") == rules
+            and lab.gateway.ip(f"{version} route show table 5300") == routes,
+            what=f"as before {command}",
+        )
+        for namespace in lab.client, lab.gateway:
+            traffic.exchange(*lab.session(family, namespace=namespace))
+
+
+def test_a_start_whose_own_probe_does_not_come_through_is_refused(lab, run, family):
+    lab.gateway.nft(
+        f"""table inet strict {{ chain in {{ type filter hook input priority 0;
+        meta nfproto {family.name} iifname lo tcp dport != 53 drop; }}; }}"""
+    )
+    code, said = run.refused()
+    assert code == 1
+    assert {"ipv4": "IPv4", "ipv6": "IPv6"}[family.name].lower() in said.lower()
+
+
+@pytest.mark.parametrize("without_us", ["open", "closed"])
+@pytest.mark.parametrize("call", ["sendmsg", "sendto", "bind", "listen", "socket", "clone3,clone,vfork,fork"])
+def test_a_start_that_is_refused_at_any_step_leaves_nothing(lab, run, tmp_path, call, without_us):
+    """The Nth such call of the supervisor fails, for every N that there is before it is ready."""
+    code = {"bind": "EADDRINUSE", "listen": "EADDRINUSE", "socket": "ENFILE"}.get(call, "EPERM")
+    calls_made = count_calls(run, tmp_path, call, without_us)
+    for step in range(1, calls_made + 1):
+        strace = ("strace", "-D", "-qq", "-o", tmp_path / "trace", "-e", f"trace={call}")
+        inject = ("-e", f"inject={call}:error={code}:when={step}")
+        limpid = run("--without-us", without_us, ready=False, launcher=(*strace, *inject))
+        if limpid.notified(START_DEADLINE):  # not a step that the start depends on
+            assert limpid.stop() == 0
+            run.withdraw()
+        elif limpid.process.poll() is None:  # it was READY=1 itself that could not be sent
+            assert limpid.status()["state"] == "ready"
+            assert limpid.stop() == 0
+            run.withdraw()
+        else:
+            assert limpid.wait() == 1, f"{call} {step}: {limpid.stderr()}"
+            assert limpid.stderr().strip(), f"{call} {step}: it says what was refused"
+        eventually(lambda: not lab.gateway.processes(), 5, f"{call} {step}: no process left")
+        assert not lab.state_difference(), f"{call} {step}: {lab.state_difference()}\n{limpid.stderr()}"
+        assert not run.control.exists(), f"{call} {step}: socket left"
+
+
+def count_calls(run, tmp_path, call, without_us):
+    """How many such calls the supervisor makes until it is ready."""
+    trace = tmp_path / "count"
+    launcher = ("strace", "-D", "-qq", "-o", trace, "-e", f"trace={call}")
+    limpid = run("--without-us", without_us, launcher=launcher)
+    count = len(re.findall(r"^\w+\(", trace.read_text(), re.MULTILINE))
+    assert limpid.stop() == 0
+    run.withdraw()
+    return min(count, 120)
