@@ -60,7 +60,11 @@ void add_keys(CLI::App& verb, CommandLine& line) {
 std::optional<Config> read_config(const CommandLine& line) {
   Overrides overrides;
   for (const KeyOption& entry : line.keys)
-    if (entry.option->count() > 0) overrides.push_back({entry.key, entry.values});
+    if (entry.option->count() > 0) {
+      // CLI11 gives an option that may go without a value an empty one.
+      const bool bare_flag = entry.key->is_flag() && entry.values == std::vector<std::string>{""};
+      overrides.push_back({entry.key, bare_flag ? std::vector<std::string>{} : entry.values});
+    }
   const std::expected<Config, ConfigErrors> config =
       load_config(line.config_file.empty() ? std::nullopt : std::optional(line.config_file), overrides);
   if (config) return *config;

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <ostream>
+#include <span>
 
 namespace limpid {
 namespace {
@@ -34,12 +34,12 @@ struct Bad {
 // Something to intercept, for rows about other things.
 constexpr std::string_view enough = "\n[intercept]\ninterfaces = [\"lan0\"]\ntcp = [\"80\"]\n";
 
-class BadFile : public testing::TestWithParam<Bad> {};
-
-TEST_P(BadFile, IsToldAllThatIsWrong) {
-  std::string text(GetParam().text);
-  if (text.find("[intercept") == std::string::npos) text += enough;
-  EXPECT_EQ(errors_of(text), GetParam().messages) << text;
+void expect_errors(std::span<const Bad> rows) {
+  for (const Bad& row : rows) {
+    std::string text(row.text);
+    if (text.find("[intercept") == std::string::npos) text += enough;
+    EXPECT_EQ(errors_of(text), row.messages) << text;
+  }
 }
 
 const Bad not_toml[] = {
@@ -54,7 +54,7 @@ const Bad not_toml[] = {
      {"f:3:1: not TOML: table header: cannot redefine existing table 'intercept'"}},
     {"[intercept]\n# \xff\n", {"f:2:2: not TOML: Encountered invalid utf-8 sequence"}},
 };
-INSTANTIATE_TEST_SUITE_P(NotToml, BadFile, testing::ValuesIn(not_toml));
+TEST(BadFile, ThatIsNotTomlIsRefusedWhereItEnds) { expect_errors(not_toml); }
 
 const Bad unknown[] = {
     {"[intercpt]\n", {"f:1:2: unknown table [intercpt]: did you mean [intercept]?"}},
@@ -68,7 +68,7 @@ const Bad unknown[] = {
     {"log.colour = \"blue\"\n", {"f:1:5: unknown key \"log.colour\""}},
     {"\"a\\nb\" = 1\n", {"f:1:1: unknown key \"a\\x0ab\""}},
 };
-INSTANTIATE_TEST_SUITE_P(Unknown, BadFile, testing::ValuesIn(unknown));
+TEST(BadFile, WithUnknownNamesGetsSuggestions) { expect_errors(unknown); }
 
 const Bad wrong_types[] = {
     {"log = true\n", {"f:1:1: \"log\" must be a table, not true or false: [log]"}},
@@ -92,7 +92,7 @@ const Bad wrong_types[] = {
     {"[log.level]\n", {"f:1:1: log.level must be \"debug\", \"info\", \"warning\" or \"error\", not a table"}},
     {"[process]\nuser = 2026-01-01\n", {"f:2:8: process.user must be a user's name in quotes, not a date or time"}},
 };
-INSTANTIATE_TEST_SUITE_P(WrongType, BadFile, testing::ValuesIn(wrong_types));
+TEST(BadFile, WithWrongTypesIsToldWhatIsWanted) { expect_errors(wrong_types); }
 
 // What several rows say.
 const std::string no_such_name = ": an interface's name has no spaces, quotes, '/', '\\' or ':'";
@@ -153,7 +153,7 @@ const Bad wrong_values[] = {
     {"process.user = \"1000\"\n",
      {"f:1:16: process.user: \"1000\" is not a user name (a letter, then letters, digits, '_', '-', '.'; at most 32)"}},
 };
-INSTANTIATE_TEST_SUITE_P(WrongValue, BadFile, testing::ValuesIn(wrong_values));
+TEST(BadFile, WithWrongValuesIsToldWhatIsWrongWithEach) { expect_errors(wrong_values); }
 
 const std::string name_an_interface =
     "nothing to intercept: name the interfaces where clients come in, interfaces = [\"lan0\"] under [intercept] or "
@@ -175,7 +175,7 @@ const Bad as_a_whole[] = {
      {"f:3:13: keep_port = \"require\"" + not_local,
       "f:3:13: keep_port = \"require\" needs source = \"client\": the other sources do not keep the port"}},
 };
-INSTANTIATE_TEST_SUITE_P(AsAWhole, BadFile, testing::ValuesIn(as_a_whole));
+TEST(BadFile, IsJudgedAsAWhole) { expect_errors(as_a_whole); }
 
 const Bad at_once[] = {
     {"[limits]\nsessions = \"many\"\n[intercept]\nmark = \"0x20000000\"\ntpc = [\"80\"]\ninterfaces = [\"lan0\", "
@@ -190,7 +190,7 @@ const Bad at_once[] = {
       "f:3:8: intercept.tcp must be a list of ports in quotes like [\"80\", \"8000-8999\"], not a whole number in the "
       "list"}},
 };
-INSTANTIATE_TEST_SUITE_P(AtOnce, BadFile, testing::ValuesIn(at_once));
+TEST(BadFile, IsToldAllThatIsWrongInOrderOfPlace) { expect_errors(at_once); }
 
 TEST(Settings, AreTheDefaultsWithoutAFileAndOptions) {
   const Settings settings = read_settings("", "", {});

@@ -19,11 +19,11 @@ enum class MessageKind : std::uint32_t {
   settings,     // WorkerSettings
   descriptors,  // a few of those that WorkerSettings announces, in order
   probe,        // ProbeOrder
-  report,       // send a heartbeat now
+  report,       // its number: send a heartbeat that bears it
   end,          // reset all sessions, say goodbye, exit
   // from the worker
   ready,      // listens and will accept
-  heartbeat,  // CounterValues; also the answer to `report`
+  heartbeat,  // Heartbeat
   // to the watcher
   orders,  // WatcherOrders
   worker,  // the pidfd of a new worker

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "account/counters.h"
 #include "net/address.h"
 #include "proxy/settings.h"
 
@@ -27,6 +28,12 @@ struct WorkerSettings {
   std::uint32_t pipes = 0;
 
   [[nodiscard]] std::size_t descriptors() const { return threads * (families + (has_log ? 1 : 0)) + 2 * pipes; }
+};
+
+// The answer to `report`, and what a worker says by itself as a sign of life.
+struct Heartbeat {
+  std::uint64_t report = 0;  // the number of the last `report` it has seen: what was sent before that has been obeyed
+  CounterValues counters;
 };
 
 struct ProbeOrder {

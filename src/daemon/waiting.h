@@ -7,26 +7,32 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <list>
 
 namespace limpid {
 
 using Clock = std::chrono::steady_clock;
 
-// Lets one coroutine wait for what another one does.
+// Lets coroutines wait for what another one does.
 class Signal {
  public:
-  explicit Signal(boost::asio::io_context& io) : timer_(io) {}
+  explicit Signal(boost::asio::io_context& io) : io_(io) {}
 
-  void notify() { timer_.cancel(); }
+  void notify() {
+    for (boost::asio::steady_timer* timer : waiting_) timer->cancel();
+  }
   // Returns when notified, or at `until`; the caller looks at what it waits for again.
   boost::asio::awaitable<void> wait(Clock::time_point until) {
+    boost::asio::steady_timer timer(io_, until);
+    const auto place = waiting_.insert(waiting_.end(), &timer);
     boost::system::error_code ignored;  // a cancelled wait is a notified one
-    timer_.expires_at(until);
-    co_await timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    waiting_.erase(place);
   }
 
  private:
-  boost::asio::steady_timer timer_;
+  boost::asio::io_context& io_;
+  std::list<boost::asio::steady_timer*> waiting_;
 };
 
 inline boost::asio::awaitable<void> pause_for(boost::asio::io_context& io, Clock::duration duration) {

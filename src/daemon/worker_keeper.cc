@@ -107,10 +107,10 @@ Result<> WorkerKeeper::hear(const Message& message) {
       events_.ready();
       break;
     case MessageKind::heartbeat: {
-      const Result<CounterValues> values = message.as<CounterValues>();
-      if (!values) return std::unexpected(values.error());
-      alive_ = *values;
-      ++heartbeats_;
+      const Result<Heartbeat> beat = message.as<Heartbeat>();
+      if (!beat) return std::unexpected(beat.error());
+      alive_ = beat->counters;
+      reported_ = beat->report;
       break;
     }
     default: return failure("it sent a message that is not a worker's");
@@ -136,10 +136,10 @@ CounterValues WorkerKeeper::counters() const {
 
 boost::asio::awaitable<bool> WorkerKeeper::refresh(std::chrono::milliseconds patience) {
   const Clock::time_point until = Clock::now() + patience;
-  const std::uint64_t before = heartbeats_;
-  if (!ready_ || !child_->channel.send(MessageKind::report)) co_return false;
-  while (heartbeats_ == before && ready_ && Clock::now() < until) co_await heard_.wait(until);
-  co_return heartbeats_ != before;
+  const std::uint64_t number = ++reports_;
+  if (!ready_ || !child_->channel.send_value(MessageKind::report, number)) co_return false;
+  while (reported_ < number && ready_ && Clock::now() < until) co_await heard_.wait(until);
+  co_return reported_ >= number;
 }
 
 Result<> WorkerKeeper::announce_probe(int family, std::uint16_t port) {

@@ -39,7 +39,8 @@ class WorkerKeeper {
   [[nodiscard]] std::uint64_t restarts() const { return started_ > 0 ? started_ - 1 : 0; }
   // Of this worker and all before it; as of the last heartbeat.
   [[nodiscard]] CounterValues counters() const;
-  // Asks for a heartbeat and waits for it, for that long at the most; whether it has come.
+  // Asks for a report and waits for it, for that long at the most; whether it has come. Everything sent to the worker before
+  // has been obeyed then.
   boost::asio::awaitable<bool> refresh(std::chrono::milliseconds patience);
   // Tells the worker the start probe's port.
   [[nodiscard]] Result<> announce_probe(int family, std::uint16_t port);
@@ -64,7 +65,8 @@ class WorkerKeeper {
   bool ready_ = false;
   bool ending_ = false;
   std::uint64_t started_ = 0;
-  std::uint64_t heartbeats_ = 0;
+  std::uint64_t reports_ = 0;   // asked for, of all workers
+  std::uint64_t reported_ = 0;  // the last that was answered
   CounterValues alive_;
   CounterValues buried_;
   Signal heard_;

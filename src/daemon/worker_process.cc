@@ -106,7 +106,12 @@ class WorkerProcess {
 
   Result<> obey(Message& message) {
     switch (message.kind) {
-      case MessageKind::report: return heartbeat();
+      case MessageKind::report: {
+        const Result<std::uint64_t> number = message.as<std::uint64_t>();
+        if (!number) return std::unexpected(number.error());
+        last_report_ = *number;
+        return heartbeat();
+      }
       case MessageKind::probe: {
         const Result<ProbeOrder> order = message.as<ProbeOrder>();
         if (!order) return std::unexpected(order.error());
@@ -128,9 +133,9 @@ class WorkerProcess {
   }
 
   Result<> heartbeat() const {
-    CounterValues values;
-    for (const auto& worker : workers_) values += worker->counters().values();
-    Result<> sent = channel_.send_value(MessageKind::heartbeat, values);
+    Heartbeat beat{.report = last_report_, .counters = {}};
+    for (const auto& worker : workers_) beat.counters += worker->counters().values();
+    Result<> sent = channel_.send_value(MessageKind::heartbeat, beat);
     // A supervisor that is slow to read will get the next one.
     if (!sent && sent.error().code == EAGAIN) return {};
     return sent;
@@ -139,6 +144,7 @@ class WorkerProcess {
   const Channel& channel_;
   PathState state_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::uint64_t last_report_ = 0;
   std::size_t next_for_listener_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "intercept/guard.h"
 #include "intercept/ruleset.h"
 
 namespace limpid {
@@ -163,17 +164,16 @@ Installation::~Installation() {
 
 Result<Installation> Installation::install(const Plan& plan, const Conditions& conditions,
                                            std::chrono::milliseconds patience) {
-  constexpr std::string_view context = "install the interception";
   Result<Nft> nft = Nft::open();
-  if (!nft) return failure_in(context, nft);
+  if (!nft) return std::unexpected(nft.error());
   Result<Fib> fib = Fib::open();
-  if (!fib) return failure_in(context, fib);
+  if (!fib) return std::unexpected(fib.error());
   Installation installation(std::make_unique<State>(
       State{.plan = plan, .conditions = conditions, .nft = std::move(*nft), .fib = std::move(*fib)}));
   const Result<> done = installation.state_->do_all(patience);
   if (done) return installation;
 
-  std::vector<Error> errors = {done.error().in(context)};
+  std::vector<Error> errors = {done.error()};
   const GuardFate guard_fate = installation.state_->guard_is_adopted ? GuardFate::keep : GuardFate::remove;
   for (const Error& error : installation.withdraw(guard_fate).errors) errors.push_back(error.in("undo it"));
   return std::unexpected(joined(errors));

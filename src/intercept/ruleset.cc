@@ -1,67 +1,23 @@
 // SPDX-License-Identifier: MIT
-// Each rule's comment goes into the text, too: `limpid check` and `nft list` readers want to know as much as we do.
+// Comments about single rules go into the text: readers of `limpid check` want to know them as much as we do.
 #include "intercept/ruleset.h"
-
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string_view>
 
-namespace limpid {
-namespace {
+#include "intercept/guard.h"
+#include "intercept/local_rules.h"
+#include "intercept/rule_words.h"
 
-using Lines = std::vector<std::string>;
+namespace limpid {
+
+using namespace rules;
+
+namespace {
 
 // The conntrack zone of the clients' side. Both legs of a session have the same addresses and ports; in one zone
 // conntrack would take them for one connection, and masquerade would leave the second leg alone.
 constexpr int clients_zone = 5300;
-
-// How many connections the learnt sets can hold. A full set means that a connection is not taken, or its handshake
-// fails under SYN cookies; never that a packet is lost.
-constexpr int learnt_size = 1 << 20;
-
-constexpr std::string_view new_connection = "tcp flags & (syn | ack) == syn";
-constexpr std::string_view connection4 = "ip saddr . tcp sport . ip daddr . tcp dport";
-constexpr std::string_view connection6 = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";
-
-struct Set {
-  std::string name;
-  std::string body;
-};
-
-struct Chain {
-  std::string name;
-  std::string hook;  // empty: not a base chain
-  Lines rules;       // comments among them start with '#'
-};
-
-struct Table {
-  std::vector<Set> sets;
-  std::vector<Chain> chains;
-};
-
-// The words for a family. `ip` is the protocol's name in expressions, `digit` ends the names of its sets.
-struct Words {
-  std::string_view ip;
-  char digit;
-  std::string_view connection;
-  std::string_view loopback;
-};
-Words words(int family) {
-  return family == AF_INET ? Words{"ip", '4', connection4, "127.0.0.1"} : Words{"ip6", '6', connection6, "[::1]"};
-}
-
-// `subject` is "meta mark" or "socket mark".
-std::string has(std::string_view subject, Mark mark) {
-  return fmt::format("{} & 0x{:08x} == 0x{:08x}", subject, mark.mask, mark.bits);
-}
-std::string lacks(std::string_view subject, Mark mark) {
-  return fmt::format("{} & 0x{:08x} != 0x{:08x}", subject, mark.mask, mark.bits);
-}
-// The other bits stay as they are: they may be somebody else's.
-std::string give(Mark mark) {
-  return fmt::format("meta mark set meta mark & 0x{:08x} | 0x{:08x}", ~mark.mask, mark.bits);
-}
 
 // Our upstream sockets carry own_mark alone; listeners, and with them accepted, request and TIME_WAIT sockets, both.
 std::string is_upstream_socket(const Intercept& settings) {
@@ -70,69 +26,6 @@ std::string is_upstream_socket(const Intercept& settings) {
 }
 std::string is_accepted_socket(const Intercept& settings) {
   return has("socket mark", settings.own_mark.with(settings.mark));
-}
-
-std::string ports(const Intercept& settings) {
-  Lines texts;
-  for (const PortRange& range : settings.tcp) texts.push_back(range.text());
-  return fmt::format("{}", fmt::join(texts, ", "));
-}
-
-// nft has no wildcard for every interface. "lo" is not where clients come in.
-bool is_everywhere(const Intercept& settings) {
-  return std::ranges::find(settings.interfaces, "*") != settings.interfaces.end();
-}
-std::string is_from_a_client(const Intercept& settings) {
-  return is_everywhere(settings) ? "iifname != \"lo\"" : "iifname @clients";
-}
-
-std::string prefixes(const std::vector<Prefix>& list, int family) {
-  Lines texts;
-  for (const Prefix& prefix : list)
-    if (prefix.address.family() == family) texts.push_back(prefix.text());
-  return fmt::format("{}", fmt::join(texts, ", "));
-}
-
-Set interval_set(std::string name, std::string_view type, const std::string& elements) {
-  return {std::move(name), fmt::format("type {}; flags interval; auto-merge;{}", type,
-                                       elements.empty() ? "" : fmt::format(" elements = {{ {} }};", elements))};
-}
-
-Set learnt_set(std::string_view name, const Words& word, std::string_view timeout) {
-  return {fmt::format("{}{}", name, word.digit),
-          fmt::format("typeof {}; size {}; flags dynamic,timeout; timeout {};", word.connection, learnt_size, timeout)};
-}
-
-void add_prefix_sets(const Plan& plan, Table& table) {
-  for (const int family : families(plan)) {
-    const Words word = words(family);
-    const std::string type = family == AF_INET ? "ipv4_addr" : "ipv6_addr";
-    if (const std::string list = prefixes(plan.settings.bypass, family); !list.empty())
-      table.sets.push_back(interval_set(fmt::format("bypass{}", word.digit), type, list));
-    if (const std::string list = prefixes(plan.settings.bypass_from, family); !list.empty())
-      table.sets.push_back(interval_set(fmt::format("bypass_from{}", word.digit), type, list));
-  }
-}
-
-void add_common_sets(const Plan& plan, Table& table) {
-  const Intercept& settings = plan.settings;
-  if (!settings.interfaces.empty() && !is_everywhere(settings))
-    table.sets.push_back(
-        interval_set("clients", "ifname", fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""))));
-  table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings)));
-  add_prefix_sets(plan, table);
-}
-
-// What is never taken: connections to this machine itself, what has no single receiver, and what the user left out.
-void add_exceptions(const Plan& plan, Lines& rules) {
-  rules.push_back("fib daddr type { local, broadcast, multicast, anycast } return");
-  for (const int family : families(plan)) {
-    const Words word = words(family);
-    if (!prefixes(plan.settings.bypass, family).empty())
-      rules.push_back(fmt::format("{} daddr @bypass{} return", word.ip, word.digit));
-    if (!prefixes(plan.settings.bypass_from, family).empty())
-      rules.push_back(fmt::format("{} saddr @bypass_from{} return", word.ip, word.digit));
-  }
 }
 
 // "meta l4proto tcp tproxy ip to 127.0.0.1:40001", once a family. Without a listener tproxy does not match: the packet
@@ -232,81 +125,6 @@ Chain servers_chain(const Plan& plan) {
           }};
 }
 
-// ---- This machine's own connections: marked on the way out, which routes them to lo and back in.
-
-// Ours are left alone, else a session would be its own client: by mark, and by uid should a socket ever lack it.
-void add_own_exceptions(const Plan& plan, Lines& rules) {
-  rules.push_back(fmt::format("{} accept", has("meta mark", plan.settings.local_mark)));
-  rules.push_back(fmt::format("meta skuid {} accept", plan.worker_uid));
-  if (plan.cgroup)
-    rules.push_back(fmt::format("socket cgroupv2 level {} \"{}\" accept", plan.cgroup->level, plan.cgroup->path));
-}
-
-Chain local_chain(const Plan& plan) {
-  Lines rules = {"meta l4proto != tcp accept", fmt::format("{} goto ours", has("meta mark", plan.settings.own_mark))};
-  add_own_exceptions(plan, rules);
-  rules.push_back(fmt::format("{} goto local_syn", new_connection));
-  rules.push_back(
-      "# Only connections that were taken: those from before, accepted ones and the kernel's resets go their way.");
-  for (const int family : families(plan)) {
-    const Words word = words(family);
-    rules.push_back(fmt::format("{0} @taken{1} goto local_taken{1}", word.connection, word.digit));
-    rules.push_back(
-        fmt::format("{0} @closing{1} update @closing{1} {{ {0} }} goto steer", word.connection, word.digit));
-  }
-  return {"local", "type route hook output priority mangle;", std::move(rules)};
-}
-
-Chain local_syn_chain(const Plan& plan) {
-  Lines rules = {"# Whatever this address and port pair was before, it is a new connection now."};
-  for (const int family : families(plan))
-    for (const std::string_view set : {"taken", "closing"})
-      rules.push_back(fmt::format("delete @{}{} {{ {} }}", set, words(family).digit, words(family).connection));
-  rules.push_back("tcp dport != @take_tcp return");
-  add_exceptions(plan, rules);
-  for (const int family : families(plan))
-    rules.push_back(fmt::format("update @taken{} {{ {} }} goto steer", words(family).digit, words(family).connection));
-  return {"local_syn", "", std::move(rules)};
-}
-
-// Every packet refreshes; a FIN moves the connection to the set that forgets sooner, a reset ends it.
-Chain local_taken_chain(int family) {
-  const Words word = words(family);
-  return {fmt::format("local_taken{}", word.digit),
-          "",
-          {
-              fmt::format("tcp flags & (fin | rst) == 0x0 update @taken{} {{ {} }} goto steer", word.digit,
-                          word.connection),
-              fmt::format("delete @taken{} {{ {} }}", word.digit, word.connection),
-              fmt::format("tcp flags & rst == 0x0 update @closing{} {{ {} }}", word.digit, word.connection),
-              "goto steer",
-          }};
-}
-
-// A reset from us ends a connection as one from the client does; its addresses are the other way round.
-Chain ours_chain(const Plan& plan) {
-  Chain chain{"ours", "", {}};
-  for (const int family : families(plan)) {
-    const Words word = words(family);
-    chain.rules.push_back(
-        fmt::format("tcp flags & rst == rst delete @taken{} {{ {ip} daddr . tcp dport . {ip} saddr . tcp sport }}",
-                    word.digit, fmt::arg("ip", word.ip)));
-  }
-  return chain;
-}
-
-void add_local_chains(const Plan& plan, Table& table) {
-  for (const int family : families(plan)) {
-    table.sets.push_back(learnt_set("taken", words(family), "1d"));
-    table.sets.push_back(learnt_set("closing", words(family), "10m"));
-  }
-  table.chains.push_back({"steer", "", {give(plan.settings.local_mark) + " accept"}});
-  table.chains.push_back(ours_chain(plan));
-  for (const int family : families(plan)) table.chains.push_back(local_taken_chain(family));
-  table.chains.push_back(local_syn_chain(plan));
-  table.chains.push_back(local_chain(plan));
-}
-
 // ---- All together. A chain stands before those that jump to it.
 
 Table table_of(const Plan& plan, const Conditions& conditions) {
@@ -315,7 +133,7 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   // The ports again, but only while we take new connections; @tcp_ports is for sessions that live.
   table.sets.push_back(interval_set("take_tcp", "inet_service", conditions.taking ? ports(plan.settings) : ""));
   if (conditions.cookies)
-    for (const int family : families(plan)) table.sets.push_back(learnt_set("handshakes", words(family), "10s"));
+    for (const int family : families(plan)) table.sets.push_back(learnt_set("handshakes", family, "10s"));
   table.chains.push_back(syn_chain(plan, conditions));
   table.chains.push_back(from_clients_chain(plan, conditions));
   table.chains.push_back(from_here_chain(plan));
@@ -324,18 +142,6 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
   if (plan.settings.local) add_local_chains(plan, table);
   return table;
-}
-
-std::string text_of(const Table& table, std::string_view name, std::string_view flags) {
-  std::string text = fmt::format("table inet {} {{\n{}", name, flags);
-  for (const Set& set : table.sets) text += fmt::format("\tset {} {{ {} }}\n", set.name, set.body);
-  for (const Chain& chain : table.chains) {
-    text += fmt::format("\tchain {} {{\n", chain.name);
-    if (!chain.hook.empty()) text += fmt::format("\t\t{} policy accept;\n", chain.hook);
-    for (const std::string& rule : chain.rules) text += fmt::format("\t\t{}\n", rule);
-    text += "\t}\n";
-  }
-  return text + "}\n";
 }
 
 constexpr std::string_view owned = "\tflags owner;\n";
@@ -370,34 +176,6 @@ std::string transition(const Plan& plan, const Conditions& from, const Condition
     if (!has_set(after, set.name)) text += fmt::format("delete set inet limpid {}\n", set.name);
   std::erase_if(after.sets, [&](const Set& set) { return has_set(before, set.name); });
   return text + text_of(after, "limpid", owned) + retake(plan, to.taking);
-}
-
-std::string guard(const Plan& plan) {
-  const Intercept& settings = plan.settings;
-  Table table;
-  add_common_sets(plan, table);
-
-  Lines refuse = {"tcp dport != @tcp_ports return"};
-  add_exceptions(plan, refuse);
-  for (const int family : families(plan))
-    refuse.push_back(fmt::format("meta nfproto ipv{} reject with tcp reset", words(family).digit));
-  table.chains.push_back({"refuse", "", std::move(refuse)});
-
-  if (!settings.interfaces.empty())
-    table.chains.push_back({"clients",
-                            "type filter hook prerouting priority -145;",
-                            {
-                                fmt::format("{} return", has("meta mark", settings.mark)),
-                                fmt::format("{} return", has("meta mark", settings.local_mark)),
-                                fmt::format("{} {} goto refuse", is_from_a_client(settings), new_connection),
-                            }});
-  if (settings.local) {
-    Lines rules = {fmt::format("{} accept", has("meta mark", settings.own_mark))};
-    add_own_exceptions(plan, rules);
-    rules.push_back(fmt::format("{} goto refuse", new_connection));
-    table.chains.push_back({"local", "type filter hook output priority -145;", std::move(rules)});
-  }
-  return text_of(table, "limpid_guard", "");
 }
 
 std::string describe(const Plan& plan, const Conditions& conditions) {

@@ -13,9 +13,6 @@ namespace limpid {
 // One transaction that leads from one to the other and keeps what the sets have learnt from the packets.
 [[nodiscard]] std::string transition(const Plan& plan, const Conditions& from, const Conditions& to);
 
-// `table inet limpid_guard`: refuses what should have been taken and was not. It belongs to nobody and outlives us.
-[[nodiscard]] std::string guard(const Plan& plan);
-
 // Everything, for people: `ip` lines and what nft(8) reads, with comments that both skip.
 [[nodiscard]] std::string describe(const Plan& plan, const Conditions& conditions);
 

@@ -17,7 +17,7 @@ namespace limpid {
 // Runs it in a shell in the namespace of the calling thread; what it prints. Fails the test if it fails.
 inline std::string shell(const std::string& command) {
   std::string output;
-  FILE* const pipe = popen((command + " 2>&1").c_str(), "r");
+  FILE* const pipe = popen(("{ " + command + "\n} 2>&1").c_str(), "r");
   if (pipe == nullptr) {
     ADD_FAILURE() << "cannot start: " << command;
     return output;

@@ -148,6 +148,8 @@ Result<> add_address(const LinkEnd& end, const LinkAddress& address) {
   nl_addr_set_prefixlen(local.get(), address.prefix_length);
   rtnl_addr_set_ifindex(wanted.get(), rtnl_link_get_ifindex(link->get()));
   rtnl_addr_set_local(wanted.get(), local.get());
+  // Even without anything sent to detect duplicates, the address would be tentative for a moment: nobody could bind it.
+  if (address.address.family() == AF_INET6) rtnl_addr_set_flags(wanted.get(), IFA_F_NODAD);
   if (const int code = rtnl_addr_add(socket->get(), wanted.get(), NLM_F_EXCL); code < 0)
     return netlink_failure(fmt::format("give {} to {}", address.address.text(), end.name), code);
   return {};

@@ -123,10 +123,10 @@ void Worker::account(const Session& session) {
 
 bool Worker::answer_probe(const Accepted& accepted) {
   const int family = accepted.client.family();
+  // Nothing else comes from the loopback address to a documentation address: another is not served either.
+  if (accepted.client.address != Address::loopback(family) || accepted.destination != probe_destination(family)) return false;
   const std::uint16_t port = state_.probes[family == AF_INET ? 0 : 1].load(std::memory_order_relaxed);
-  if (port == 0 || accepted.client != Endpoint{Address::loopback(family), port} ||
-      accepted.destination != probe_destination(family))
-    return false;
+  if (accepted.client.port != port) return true;
   // An empty socket takes six bytes. If it does not, the probe gets no answer, which is what it is there to find out.
   (void)::send(accepted.fd.raw(), probe_answer.data(), probe_answer.size(), MSG_NOSIGNAL);
   return true;

@@ -87,6 +87,13 @@ def test_what_another_tool_holds_is_named_and_not_touched(lab, run, theirs, key)
     assert not lab.state_difference()
 
 
+def test_a_fib_rule_that_decides_before_ours_is_noticed(lab, run, family):
+    lab.gateway.ip(f"-{family.version} rule add iif lan0 lookup main priority 50")
+    code, said = run.refused()
+    assert code == 1
+    assert "priority" in said and "lan0" in said
+
+
 def test_a_rule_of_ipv6_alone_is_a_conflict_too(lab, run):
     lab.gateway.ip("-6 rule add fwmark 0x10000000/0x10000000 lookup 77 priority 50")
     code, said = run.refused()

@@ -69,6 +69,17 @@ def test_what_has_not_ended_when_the_drain_is_over_is_reset(lab, run, family):
     assert [line["reason"] for line in limpid.access_log()] == ["withdrawn"]
 
 
+def test_a_second_signal_ends_the_drain(lab, run, family):
+    limpid = run()
+    client, _ = lab.session(family)
+    limpid.signal(signal.SIGTERM)
+    limpid.wait_status(lambda status: status["state"] == "draining", "draining")
+    limpid.signal(signal.SIGTERM)
+    with pytest.raises(ConnectionResetError):
+        traffic.receive_all(client)
+    assert limpid.wait() == 0
+
+
 def test_an_unrelated_route_that_changes_during_the_drain_harms_no_session(lab, run, family):
     limpid = run()
     client, server = lab.session(family)

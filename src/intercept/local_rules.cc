@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "intercept/local_rules.h"
+
+namespace limpid::rules {
+namespace {
+
+Chain local_chain(const Plan& plan) {
+  Lines rules = {"meta l4proto != tcp accept", fmt::format("{} goto ours", has("meta mark", plan.settings.own_mark))};
+  add_own_exceptions(plan, rules);
+  rules.push_back(fmt::format("{} goto local_syn", new_connection));
+  rules.push_back(
+      "# Only connections that were taken: those from before, accepted ones and the kernel's resets go their way.");
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    rules.push_back(fmt::format("{0} @taken{1} goto local_taken{1}", word.connection, word.digit));
+    rules.push_back(
+        fmt::format("{0} @closing{1} update @closing{1} {{ {0} }} goto steer", word.connection, word.digit));
+  }
+  return {"local", "type route hook output priority mangle;", std::move(rules)};
+}
+
+Chain local_syn_chain(const Plan& plan) {
+  Lines rules = {"# Whatever this address and port pair was before, it is a new connection now."};
+  for (const int family : families(plan))
+    for (const std::string_view set : {"taken", "closing"})
+      rules.push_back(fmt::format("delete @{}{} {{ {} }}", set, words(family).digit, words(family).connection));
+  rules.push_back("tcp dport != @take_tcp return");
+  add_exceptions(plan, rules);
+  for (const int family : families(plan))
+    rules.push_back(fmt::format("update @taken{} {{ {} }} goto steer", words(family).digit, words(family).connection));
+  return {"local_syn", "", std::move(rules)};
+}
+
+// Every packet refreshes; a FIN moves the connection to the set that forgets sooner, a reset ends it.
+Chain local_taken_chain(int family) {
+  const Words word = words(family);
+  return {fmt::format("local_taken{}", word.digit),
+          "",
+          {
+              fmt::format("tcp flags & (fin | rst) == 0x0 update @taken{} {{ {} }} goto steer", word.digit,
+                          word.connection),
+              fmt::format("delete @taken{} {{ {} }}", word.digit, word.connection),
+              fmt::format("tcp flags & rst == 0x0 update @closing{} {{ {} }}", word.digit, word.connection),
+              "goto steer",
+          }};
+}
+
+// A reset from us ends a connection as one from the client does; its addresses are the other way round.
+Chain ours_chain(const Plan& plan) {
+  Chain chain{"ours", "", {}};
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    chain.rules.push_back(
+        fmt::format("tcp flags & rst == rst delete @taken{} {{ {ip} daddr . tcp dport . {ip} saddr . tcp sport }}",
+                    word.digit, fmt::arg("ip", word.ip)));
+  }
+  return chain;
+}
+
+}  // namespace
+
+void add_local_chains(const Plan& plan, Table& table) {
+  for (const int family : families(plan)) {
+    table.sets.push_back(learnt_set("taken", family, "1d"));
+    table.sets.push_back(learnt_set("closing", family, "10m"));
+  }
+  table.chains.push_back({"steer", "", {give(plan.settings.local_mark) + " accept"}});
+  table.chains.push_back(ours_chain(plan));
+  for (const int family : families(plan)) table.chains.push_back(local_taken_chain(family));
+  table.chains.push_back(local_syn_chain(plan));
+  table.chains.push_back(local_chain(plan));
+}
+
+}  // namespace limpid::rules

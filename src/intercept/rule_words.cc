@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include "intercept/rule_words.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace limpid::rules {
+namespace {
+
+// How many connections the learnt sets can hold. A full set means that a connection is not taken, or its handshake
+// fails under SYN cookies; never that a packet is lost.
+constexpr int learnt_size = 1 << 20;
+
+constexpr std::string_view connection4 = "ip saddr . tcp sport . ip daddr . tcp dport";
+constexpr std::string_view connection6 = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";
+
+// nft has no wildcard for every interface. "lo" is not where clients come in.
+bool is_everywhere(const Intercept& settings) {
+  return std::ranges::find(settings.interfaces, "*") != settings.interfaces.end();
+}
+
+std::string prefixes(const std::vector<Prefix>& list, int family) {
+  Lines texts;
+  for (const Prefix& prefix : list)
+    if (prefix.address.family() == family) texts.push_back(prefix.text());
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+void add_prefix_sets(const Plan& plan, Table& table) {
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    const std::string type = family == AF_INET ? "ipv4_addr" : "ipv6_addr";
+    if (const std::string list = prefixes(plan.settings.bypass, family); !list.empty())
+      table.sets.push_back(interval_set(fmt::format("bypass{}", word.digit), type, list));
+    if (const std::string list = prefixes(plan.settings.bypass_from, family); !list.empty())
+      table.sets.push_back(interval_set(fmt::format("bypass_from{}", word.digit), type, list));
+  }
+}
+
+}  // namespace
+
+std::string text_of(const Table& table, std::string_view name, std::string_view flags) {
+  std::string text = fmt::format("table inet {} {{\n{}", name, flags);
+  for (const Set& set : table.sets) text += fmt::format("\tset {} {{ {} }}\n", set.name, set.body);
+  for (const Chain& chain : table.chains) {
+    text += fmt::format("\tchain {} {{\n", chain.name);
+    if (!chain.hook.empty()) text += fmt::format("\t\t{} policy accept;\n", chain.hook);
+    for (const std::string& rule : chain.rules) text += fmt::format("\t\t{}\n", rule);
+    text += "\t}\n";
+  }
+  return text + "}\n";
+}
+
+Words words(int family) {
+  return family == AF_INET ? Words{"ip", '4', connection4, "127.0.0.1"} : Words{"ip6", '6', connection6, "[::1]"};
+}
+
+std::string has(std::string_view subject, Mark mark) {
+  return fmt::format("{} & 0x{:08x} == 0x{:08x}", subject, mark.mask, mark.bits);
+}
+std::string lacks(std::string_view subject, Mark mark) {
+  return fmt::format("{} & 0x{:08x} != 0x{:08x}", subject, mark.mask, mark.bits);
+}
+std::string give(Mark mark) {
+  return fmt::format("meta mark set meta mark & 0x{:08x} | 0x{:08x}", ~mark.mask, mark.bits);
+}
+
+std::string ports(const Intercept& settings) {
+  Lines texts;
+  for (const PortRange& range : settings.tcp) texts.push_back(range.text());
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+std::string is_from_a_client(const Intercept& settings) {
+  return is_everywhere(settings) ? "iifname != \"lo\"" : "iifname @clients";
+}
+
+Set interval_set(std::string name, std::string_view type, const std::string& elements) {
+  return {std::move(name), fmt::format("type {}; flags interval; auto-merge;{}", type,
+                                       elements.empty() ? "" : fmt::format(" elements = {{ {} }};", elements))};
+}
+
+Set learnt_set(std::string_view name, int family, std::string_view timeout) {
+  const Words word = words(family);
+  return {fmt::format("{}{}", name, word.digit),
+          fmt::format("typeof {}; size {}; flags dynamic,timeout; timeout {};", word.connection, learnt_size, timeout)};
+}
+
+void add_common_sets(const Plan& plan, Table& table) {
+  const Intercept& settings = plan.settings;
+  if (!settings.interfaces.empty() && !is_everywhere(settings))
+    table.sets.push_back(
+        interval_set("clients", "ifname", fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""))));
+  table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings)));
+  add_prefix_sets(plan, table);
+}
+
+void add_exceptions(const Plan& plan, Lines& rules) {
+  rules.push_back("fib daddr type { local, broadcast, multicast, anycast } return");
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    if (!prefixes(plan.settings.bypass, family).empty())
+      rules.push_back(fmt::format("{} daddr @bypass{} return", word.ip, word.digit));
+    if (!prefixes(plan.settings.bypass_from, family).empty())
+      rules.push_back(fmt::format("{} saddr @bypass_from{} return", word.ip, word.digit));
+  }
+}
+
+// Ours are left alone, else a session would be its own client: by mark, and by uid should a socket ever lack it.
+void add_own_exceptions(const Plan& plan, Lines& rules) {
+  rules.push_back(fmt::format("{} accept", has("meta mark", plan.settings.local_mark)));
+  rules.push_back(fmt::format("meta skuid {} accept", plan.worker_uid));
+  if (plan.cgroup)
+    rules.push_back(fmt::format("socket cgroupv2 level {} \"{}\" accept", plan.cgroup->level, plan.cgroup->path));
+}
+
+}  // namespace limpid::rules

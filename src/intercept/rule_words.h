@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// The words that our nftables rules are made of, and the sets and exceptions that the table and the guard share. Pure.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "intercept/plan.h"
+
+namespace limpid::rules {
+
+using Lines = std::vector<std::string>;
+
+struct Set {
+  std::string name;
+  std::string body;
+};
+
+struct Chain {
+  std::string name;
+  std::string hook;  // empty: not a base chain
+  Lines rules;       // comments among them start with '#'
+};
+
+struct Table {
+  std::vector<Set> sets;
+  std::vector<Chain> chains;
+};
+
+[[nodiscard]] std::string text_of(const Table& table, std::string_view name, std::string_view flags);
+
+// The words for a family. `ip` is the protocol's name in expressions, `digit` ends the names of its sets.
+struct Words {
+  std::string_view ip;
+  char digit;
+  std::string_view connection;  // both ends of the packet, in the direction it goes
+  std::string_view loopback;
+};
+[[nodiscard]] Words words(int family);
+
+inline constexpr std::string_view new_connection = "tcp flags & (syn | ack) == syn";
+
+// Expressions about a mark; `subject` is "meta mark" or "socket mark".
+[[nodiscard]] std::string has(std::string_view subject, Mark mark);
+[[nodiscard]] std::string lacks(std::string_view subject, Mark mark);
+// The other bits stay as they are: they may be somebody else's.
+[[nodiscard]] std::string give(Mark mark);
+
+[[nodiscard]] std::string ports(const Intercept& settings);
+[[nodiscard]] std::string is_from_a_client(const Intercept& settings);
+
+[[nodiscard]] Set interval_set(std::string name, std::string_view type, const std::string& elements);
+// A set of connections that the packets themselves fill.
+[[nodiscard]] Set learnt_set(std::string_view name, int family, std::string_view timeout);
+
+// @clients, @tcp_ports, and the bypass sets that are not empty.
+void add_common_sets(const Plan& plan, Table& table);
+
+// What is never taken: connections to this machine itself, what has no single receiver, and what the user left out.
+void add_exceptions(const Plan& plan, Lines& rules);
+
+// Connections that limpid itself opens, by what they have beside own_mark.
+void add_own_exceptions(const Plan& plan, Lines& rules);
+
+}  // namespace limpid::rules
