@@ -19,6 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds heartbeat_interval{500};
+constexpr int dies_with_supervisor_within = 1000;  // ms
 constexpr int patience = 5000;  // ms for the supervisor to send what it has announced
 
 struct Orders {
@@ -74,6 +75,9 @@ class WorkerProcess {
     std::vector<std::jthread> threads;
     for (const auto& worker : workers_) threads.emplace_back([&worker] { worker->run(); });
     Result<> served = serve();
+    // A dying supervisor's channel closes before its table does, and until that is gone we are still sent connections: so on
+    // until the kernel kills us (PR_SET_PDEATHSIG), which is its last step.
+    if (!served) ::poll(nullptr, 0, dies_with_supervisor_within);
     // Whatever has ended us, the sessions end as resets.
     state_.ending = true;
     for (const auto& worker : workers_) worker->wake();

@@ -81,19 +81,23 @@ FibRoute route_of(const NetlinkAnswer& answer) {
   return {.family = header->rtm_family, .table = number(attributes[RTA_TABLE]), .protocol = header->rtm_protocol};
 }
 
+bool delivers_everything(const NetlinkAnswer& answer) {
+  const auto* const header = static_cast<const rtmsg*>(nlmsg_data(answer.message()));
+  return header->rtm_type == RTN_LOCAL && header->rtm_dst_len == 0;
+}
+
 // The kernel filters by what is not zero.
-Result<std::vector<FibRoute>> dump_routes(Netlink& netlink, int family, std::uint32_t table, std::uint8_t protocol) {
+Result<std::vector<NetlinkAnswer>> dump_routes(Netlink& netlink, int family, std::uint32_t table,
+                                               std::uint8_t protocol) {
   rtmsg header{};
   header.rtm_family = byte(family);
   header.rtm_protocol = protocol;
   const NetlinkMessage request = netlink_message(RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, &header, sizeof header);
   if (table != 0) put(request, RTA_TABLE, table);
-  const auto answers = netlink.ask("RTM_GETROUTE", request);
-  if (!answers && answers.error().code == ENOENT) return std::vector<FibRoute>{};  // no such table
+  auto answers = netlink.ask("RTM_GETROUTE", request);
+  if (!answers && answers.error().code == ENOENT) return std::vector<NetlinkAnswer>{};  // no such table
   if (!answers) return failure_in(fmt::format("list {} routes", family_name(family)), answers);
-  std::vector<FibRoute> routes;
-  for (const NetlinkAnswer& answer : *answers) routes.push_back(route_of(answer));
-  return routes;
+  return answers;
 }
 
 Result<> change(Netlink& netlink, std::string_view name, const NetlinkMessage& request, const std::string& text) {
@@ -147,10 +151,21 @@ Result<std::vector<FibRule>> Fib::rules(int family) {
 }
 
 Result<std::vector<FibRoute>> Fib::routes(int family, std::uint32_t table) {
-  return dump_routes(netlink_, family, table, 0);
+  const auto answers = dump_routes(netlink_, family, table, 0);
+  if (!answers) return std::unexpected(answers.error());
+  std::vector<FibRoute> routes;
+  for (const NetlinkAnswer& answer : *answers) routes.push_back(route_of(answer));
+  return routes;
 }
 
-Result<std::vector<FibRoute>> Fib::our_routes(int family) { return dump_routes(netlink_, family, 0, limpid_protocol); }
+Result<std::vector<FibRoute>> Fib::our_routes(int family) {
+  const auto answers = dump_routes(netlink_, family, 0, limpid_protocol);
+  if (!answers) return std::unexpected(answers.error());
+  std::vector<FibRoute> routes;
+  for (const NetlinkAnswer& answer : *answers)
+    if (delivers_everything(answer)) routes.push_back(route_of(answer));
+  return routes;
+}
 
 Result<bool> Fib::is_delivered_locally(const Query& query) {
   const unsigned int interface = if_nametoindex(query.interface.c_str());

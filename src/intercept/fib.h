@@ -14,19 +14,19 @@ namespace limpid {
 
 class Fib {
  public:
-  static Result<Fib> open();
+  [[nodiscard]] static Result<Fib> open();
 
-  Result<> add(const FibRule& rule);  // refuses what is there already
-  Result<> add(const FibRoute& route);
-  Result<> remove(const FibRule& rule);  // removing what is not there succeeds
-  Result<> remove(const FibRoute& route);
+  [[nodiscard]] Result<> add(const FibRule& rule);  // refuses what is there already
+  [[nodiscard]] Result<> add(const FibRoute& route);
+  [[nodiscard]] Result<> remove(const FibRule& rule);  // removing what is not there succeeds
+  [[nodiscard]] Result<> remove(const FibRoute& route);
 
   // All fib rules of a family, other people's too; what FibRule has no word for (from, to, ports) is not told.
-  Result<std::vector<FibRule>> rules(int family);
+  [[nodiscard]] Result<std::vector<FibRule>> rules(int family);
   // The routes of one table, as far as their protocols go: whose they are. An empty table need not exist.
-  Result<std::vector<FibRoute>> routes(int family, std::uint32_t table);
-  // The routes in any table that carry our protocol number.
-  Result<std::vector<FibRoute>> our_routes(int family);
+  [[nodiscard]] Result<std::vector<FibRoute>> routes(int family, std::uint32_t table);
+  // The routes in any table that are like ours and carry our protocol number.
+  [[nodiscard]] Result<std::vector<FibRoute>> our_routes(int family);
 
   // What the kernel would do with a packet that comes in there: look-up as for input, source validation included.
   struct Query {
@@ -35,7 +35,8 @@ class Fib {
     Address source;
     Address destination;
   };
-  Result<bool> is_delivered_locally(const Query& query);  // false: forwarded; a refusal by the kernel is an error
+  [[nodiscard]] Result<bool> is_delivered_locally(
+      const Query& query);  // false: forwarded; a refusal by the kernel is an error
 
  private:
   explicit Fib(Netlink netlink) : netlink_(std::move(netlink)) {}

@@ -20,17 +20,17 @@ class Installation {
   // All or nothing: a refused step undoes the earlier ones and is named in the error. First the lock is taken (an
   // instance that lives is an error), then what a dead one left goes, its sockets too; a guard that stood before is
   // adopted, and stays if this fails. The table comes last.
-  static Result<Installation> install(const Plan& plan, const Conditions& conditions,
-                                      std::chrono::milliseconds patience = std::chrono::seconds(2));
+  [[nodiscard]] static Result<Installation> install(const Plan& plan, const Conditions& conditions,
+                                                    std::chrono::milliseconds patience = std::chrono::seconds(2));
   Installation(Installation&&) noexcept;
   Installation& operator=(Installation&&) = delete;
   ~Installation();  // withdraws; the guard stays if the plan says closed
 
   // One transaction. Where only `taking` differs, only the port sets change.
-  Result<> change(const Conditions& conditions);
+  [[nodiscard]] Result<> change(const Conditions& conditions);
 
   // Puts back what others have taken away of the guard, the fib rules and the routes. Returns what that was.
-  Result<std::vector<std::string>> restore();
+  [[nodiscard]] Result<std::vector<std::string>> restore();
 
   // Table, sockets of ours, fib rules, routes, and the guard if so told. A second call finds nothing to do.
   Removed withdraw(GuardFate guard);

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "intercept/example_plan.h"
 #include "intercept/ruleset.h"
 #include "net/fresh_namespace.h"
@@ -50,19 +52,24 @@ struct Variant {
   Conditions conditions;
 };
 
+Conditions conditions_of(int bits) {
+  return {.taking = (bits & 1) != 0, .zones = (bits & 2) != 0, .early = (bits & 4) != 0, .cookies = (bits & 8) != 0};
+}
+
 std::vector<Variant> every_variant() {
   std::vector<Variant> variants;
-  for (int bits = 0; bits < 1 << 9; ++bits) {
-    const auto bit = [bits](int number) { return (bits >> number & 1) != 0; };
-    Variant variant{example_plan(), {.taking = bit(0), .zones = bit(1), .early = bit(2), .cookies = bit(3)}};
-    variant.plan.settings.local = bit(4);
-    variant.plan.settings.without_us = bit(5) ? WithoutUs::closed : WithoutUs::open;
-    if (bit(6)) variant.plan.settings.bypass = variant.plan.settings.bypass_from = {};
-    if (bit(7)) variant.plan.ports.ipv4 = 0;
-    if (bit(8)) variant.plan.ports.ipv6 = 0;
-    if (bit(7) && bit(8)) continue;
-    variants.push_back(variant);
-  }
+  for (int conditions = 0; conditions < 16; ++conditions)
+    for (const bool local : {false, true})
+      for (const WithoutUs without_us : {WithoutUs::open, WithoutUs::closed})
+        for (const ListenerPorts ports :
+             {ListenerPorts{40001, 40002}, ListenerPorts{40001, 0}, ListenerPorts{0, 40002}}) {
+          Variant variant{example_plan(), conditions_of(conditions)};
+          variant.plan.settings.local = local;
+          variant.plan.settings.without_us = without_us;
+          variant.plan.ports = ports;
+          if (local) variant.plan.settings.bypass = {};
+          variants.push_back(variant);
+        }
   return variants;
 }
 
@@ -91,27 +98,30 @@ TEST_F(InstallationTest, TakesTheWholeMachineWhenTheInterfaceIsAStar) {
   installation->withdraw(GuardFate::remove);
 }
 
+// The lines in any order: sets that are kept come before those that are new.
+std::string sorted_table() { return shell("nft list table inet limpid | sed 's/ # progname.*//' | sort"); }
+
 TEST_F(InstallationTest, LeadsFromAnyConditionsToAnyOthersAndEndsWithTheSameRules) {
   plan.settings.local = true;
+  std::vector<std::string> fresh;
+  for (int bits = 0; bits < 16; ++bits) {
+    const Result<Installation> installation = Installation::install(plan, conditions_of(bits), no_patience);
+    ASSERT_TRUE(installation) << installation.error().what;
+    fresh.push_back(sorted_table());
+  }
   Result<Installation> installation = Installation::install(plan, {}, no_patience);
   ASSERT_TRUE(installation) << installation.error().what;
-  std::vector<std::string> fresh;
-  for (int number = 0; number < 16; ++number) {
-    const Conditions conditions{(number & 1) != 0, (number & 2) != 0, (number & 4) != 0, (number & 8) != 0};
-    NetworkNamespace elsewhere = std::move(*NetworkNamespace::create());
-    const NetworkNamespace::Inside inside(elsewhere);
-    Result<Nft> nft = Nft::open();
-    ASSERT_TRUE(nft && nft->run(ruleset(plan, conditions)));
-    fresh.push_back(*nft->run("list chains") + *nft->run("list sets"));
-  }
-  for (int from = 0; from < 16; ++from)
-    for (int to = 0; to < 16; ++to)
-      for (const int number : {from, to}) {
-        const Conditions conditions{(number & 1) != 0, (number & 2) != 0, (number & 4) != 0, (number & 8) != 0};
-        const Result<> changed = installation->change(conditions);
-        ASSERT_TRUE(changed) << changed.error().what << " on the way to " << number;
-        EXPECT_EQ(installation->conditions(), conditions);
-      }
+  // Each pair of zones, early and cookies; `taking` comes along both ways.
+  for (int from = 0; from < 8; ++from)
+    for (int to = 0; to < 8; ++to) {
+      const int first = from << 1 | (to & 1);
+      const int second = to << 1 | (from & 1);
+      ASSERT_TRUE(installation->change(conditions_of(first)));
+      const Result<> changed = installation->change(conditions_of(second));
+      ASSERT_TRUE(changed) << changed.error().what << ": " << first << " -> " << second;
+      EXPECT_EQ(installation->conditions(), conditions_of(second));
+      EXPECT_EQ(sorted_table(), fresh[static_cast<std::size_t>(second)]) << first << " -> " << second;
+    }
 }
 
 TEST_F(InstallationTest, StopsAndStartsTakingWithoutTouchingAnythingElse) {
@@ -148,6 +158,18 @@ TEST_F(InstallationTest, RefusesASecondInstanceInTheSameNamespaceAndLeavesTheFir
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().what, HasSubstr("another limpid runs in this network namespace"));
   EXPECT_EQ(kernel_state(), state);
+}
+
+TEST_F(InstallationTest, WaitsForAWatcherThatIsCleaningUp) {
+  Result<Nft> watcher = Nft::open();
+  ASSERT_TRUE(watcher && claim(*watcher, no_patience));
+  std::thread cleaning([held = std::move(*watcher), own = plan.settings.own_mark]() mutable {
+    Nft nft = std::move(held);
+    remove_leftovers(nft, own, GuardFate::keep);
+  });
+  const Result<Installation> installation = Installation::install(plan, {}, 5s);
+  EXPECT_TRUE(installation) << installation.error().what;
+  cleaning.join();
 }
 
 TEST_F(InstallationTest, ReplacesAnOwnerlessTableOfItsName) {

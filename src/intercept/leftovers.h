@@ -25,13 +25,13 @@ struct Removed {
 // Takes `table inet limpid` for this nft, empty and with `flags owner`: the lock of "one instance a network namespace".
 // An ownerless one of that name is replaced. Another owner is waited for that long, since a watcher that cleans up
 // holds it for a moment.
-Result<> claim(Nft& nft, std::chrono::milliseconds patience);
+[[nodiscard]] Result<> claim(Nft& nft, std::chrono::milliseconds patience);
 
 // With the lock held: what a dead instance left goes, going on past failures. Running it again finds nothing.
 Removed remove_leftovers(Nft& nft, Mark own_mark, GuardFate guard);
 
 // The whole of it, for the watcher and `limpid withdraw`: claims, removes, lets go. A living instance is an error and
 // is left alone.
-Result<Removed> clean_up(Mark own_mark, GuardFate guard, std::chrono::milliseconds patience);
+[[nodiscard]] Result<Removed> clean_up(Mark own_mark, GuardFate guard, std::chrono::milliseconds patience);
 
 }  // namespace limpid

@@ -13,14 +13,14 @@ namespace limpid {
 
 class Nft {
  public:
-  static Result<Nft> open();  // in the network namespace of the calling thread
+  [[nodiscard]] static Result<Nft> open();  // in the network namespace of the calling thread
 
   // Runs nft(8) commands as one transaction and returns what they print. A refusal is nft's own words, on one line.
-  Result<std::string> run(const std::string& commands);
+  [[nodiscard]] Result<std::string> run(const std::string& commands);
   // Whether nft understands them, names and paths resolved; changes nothing.
-  Result<> check(const std::string& commands);
+  [[nodiscard]] Result<> check(const std::string& commands);
   // "ruleset", "tables", "table inet x": without the elements of sets (there may be many) and the values of counters.
-  Result<std::string> list(const std::string& what);
+  [[nodiscard]] Result<std::string> list(const std::string& what);
 
  private:
   struct Free {
@@ -33,6 +33,6 @@ class Nft {
 
 // Who holds a table. An owner is a netlink socket, of this process or another.
 enum class Holder { none, nobody, owner };
-Result<Holder> holder_of(Nft& nft, const std::string& table);  // "inet limpid"
+[[nodiscard]] Result<Holder> holder_of(Nft& nft, const std::string& table);  // "inet limpid"
 
 }  // namespace limpid

@@ -8,9 +8,10 @@
 namespace limpid::rules {
 namespace {
 
-// How many connections the learnt sets can hold. A full set means that a connection is not taken, or its handshake
-// fails under SYN cookies; never that a packet is lost.
-constexpr int learnt_size = 1 << 20;
+// How many connections a learnt set can hold; the kernel allocates 4 MiB for that many at once (nelem_hint in
+// net/netfilter/nft_set_hash.c). Where a set is full, a local connection is not taken, or under SYN cookies a handshake
+// fails; no packet of an accepted session is lost.
+constexpr int learnt_size = 1 << 18;
 
 constexpr std::string_view connection4 = "ip saddr . tcp sport . ip daddr . tcp dport";
 constexpr std::string_view connection6 = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";

@@ -29,11 +29,11 @@ struct Survey {
 
 class Surveyor {
  public:
-  static Result<Surveyor> open();  // of the calling thread's network namespace
+  [[nodiscard]] static Result<Surveyor> open();  // of the calling thread's network namespace
 
   // `current`: what is installed now. With zones of ours the kernel tracks connections on our account, and goes on
   // counting them when the zones are gone: after the first look only rules tell whether others want it.
-  Result<Survey> look(const Plan& plan, const Conditions& current);
+  [[nodiscard]] Result<Survey> look(const Plan& plan, const Conditions& current);
 
  private:
   explicit Surveyor(Nft nft) : nft_(std::move(nft)) {}

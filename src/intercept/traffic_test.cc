@@ -236,6 +236,39 @@ TEST_P(Traffic, SurvivesSynCookies) {
   EXPECT_TRUE(talk_both_ways(before, before_at_server)) << "a connection from before the start must go on";
 }
 
+// As Docker and Kubernetes leave a machine.
+struct BridgedTraffic : Traffic {
+  void SetUp() override {
+    Traffic::SetUp();
+    plan.settings.interfaces = {"br0"};
+  }
+  static void put_a_bridge_before_the_clients() {
+    shell(
+        "ip link add br0 type bridge forward_delay 0; ip link set br0 up; "
+        "sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1; "
+        "ip addr flush dev lan0; ip link set lan0 master br0; "
+        "ip addr add 192.0.2.1/24 dev br0; ip addr add 2001:db8:a::1/64 dev br0 nodad");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, BridgedTraffic, ::testing::Values(AF_INET, AF_INET6),
+                         [](const auto& parameter) { return std::string(family_name(parameter.param)); });
+
+TEST_P(BridgedTraffic, IsInterceptedBehindABridgeThatCallsIptables) {
+  put_a_bridge_before_the_clients();
+  Result<Surveyor> surveyor = Surveyor::open();
+  const Result<Survey> survey = surveyor->look(plan, {});
+  ASSERT_TRUE(survey && survey->bridge);
+  const Installation installation = install(survey->conditions(true));
+  expect_a_transparent_session();
+}
+
+TEST_P(BridgedTraffic, IsInterceptedBehindABridgeThatAppearsLater) {
+  Installation installation = install({.taking = true});
+  put_a_bridge_before_the_clients();
+  ASSERT_TRUE(installation.change({.taking = true, .early = true}));
+  expect_a_transparent_session();
+}
+
 TEST_P(Traffic, FromBeforeTheStartGoesOnAndSessionsGoOnWhenItIsNoLongerTaken) {
   const Fd before = client_connects();
   const Fd before_at_server = server_accepts();

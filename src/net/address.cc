@@ -50,7 +50,8 @@ Address Address::from_bytes(int family, const void* network_order) {
 
 Result<Address> Address::parse(std::string_view text) {
   Address address = any(text.find(':') == std::string_view::npos ? AF_INET : AF_INET6);
-  if (inet_pton(address.family_, std::string(text).c_str(), address.bytes_.data()) != 1)
+  const bool has_nul = text.find('\0') != std::string_view::npos;  // where inet_pton(3) would stop reading
+  if (has_nul || inet_pton(address.family_, std::string(text).c_str(), address.bytes_.data()) != 1)
     return failure(fmt::format("\"{}\" is not an IPv4 or IPv6 address", text));
   return address;
 }

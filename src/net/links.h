@@ -17,6 +17,6 @@ struct Link {
   bool operator==(const Link&) const = default;
 };
 
-Result<std::vector<Link>> links();
+[[nodiscard]] Result<std::vector<Link>> links();
 
 }  // namespace limpid

@@ -38,11 +38,11 @@ class NetlinkAnswer {
 
 class Netlink {
  public:
-  static Result<Netlink> open(int protocol);
+  [[nodiscard]] static Result<Netlink> open(int protocol);
 
   // Sends a request, waits for its end and returns all answers; an interrupted dump is asked for again. `name` is what
   // the request is called in an error, whose code is the kernel's errno.
-  Result<std::vector<NetlinkAnswer>> ask(std::string_view name, const NetlinkMessage& request);
+  [[nodiscard]] Result<std::vector<NetlinkAnswer>> ask(std::string_view name, const NetlinkMessage& request);
 
  private:
   explicit Netlink(std::unique_ptr<nl_sock, NetlinkFree> socket) : socket_(std::move(socket)) {}
@@ -53,8 +53,8 @@ class Netlink {
 // Becomes readable when something of a kind changes.
 class KernelEvents {
  public:
-  static Result<KernelEvents> network();   // links and fib rules (not routes: a router has too many)
-  static Result<KernelEvents> firewall();  // nftables
+  [[nodiscard]] static Result<KernelEvents> network();   // links and fib rules (not routes: a router has too many)
+  [[nodiscard]] static Result<KernelEvents> firewall();  // nftables
 
   [[nodiscard]] int fd() const { return fd_.raw(); }  // non-blocking; ours to close
   // Reads away what has come in. Whether anything had.
@@ -62,7 +62,7 @@ class KernelEvents {
 
  private:
   explicit KernelEvents(Fd fd) : fd_(std::move(fd)) {}
-  static Result<KernelEvents> open(int protocol, std::initializer_list<unsigned int> groups);
+  [[nodiscard]] static Result<KernelEvents> open(int protocol, std::initializer_list<unsigned int> groups);
 
   Fd fd_;
 };

@@ -18,7 +18,7 @@ struct TcpSocket {
 };
 
 // Both families, every state but LISTEN, whose SO_MARK has the mark's bits. A mark with mask 0: all of them.
-Result<std::vector<TcpSocket>> tcp_sockets(Mark mark);
+[[nodiscard]] Result<std::vector<TcpSocket>> tcp_sockets(Mark mark);
 
 struct Destroyed {
   std::uint64_t destroyed = 0;
@@ -30,6 +30,6 @@ enum class Doomed { all, time_wait };
 
 // Ends them (SOCK_DESTROY): peers see a reset, programs ECONNABORTED, and nothing stays behind in TIME_WAIT. Listeners
 // are left alone. A socket that ends by itself meanwhile is neither counted nor an error.
-Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed = Doomed::all);
+[[nodiscard]] Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed = Doomed::all);
 
 }  // namespace limpid

@@ -88,6 +88,7 @@ def test_what_another_tool_holds_is_named_and_not_touched(lab, run, theirs, key)
 
 
 def test_a_fib_rule_that_decides_before_ours_is_noticed(lab, run, family):
+    lab.gateway.ip(f"-{family.version} route add default via {family.server}")
     lab.gateway.ip(f"-{family.version} rule add iif lan0 lookup main priority 50")
     code, said = run.refused()
     assert code == 1

@@ -51,7 +51,8 @@ def test_the_watcher_has_one_capability_and_no_socket_of_the_network(limpid):
 
 def test_the_supervisor_is_bounded(limpid):
     supervisor = processes.status(limpid.pids()["supervisor"])
-    assert capabilities(supervisor["CapBnd"]) == set(SUPERVISOR.values())
+    available = capabilities(processes.status("self")["CapBnd"])  # a container's root may have fewer
+    assert capabilities(supervisor["CapBnd"]) == set(SUPERVISOR.values()) & available
 
 
 def test_a_worker_user_that_exists_is_used(run):

@@ -108,15 +108,13 @@ def test_connections_made_while_the_worker_is_replaced_are_served(lab, run, fami
 def test_while_no_worker_can_be_had_the_users_choice_holds(lab, run, family, without_us):
     limpid = run("--without-us", without_us)
 
-    def no_worker():
+    def let_go():
         status = limpid.status()
-        if status["state"] == "no_worker":
-            return True
         if worker := status["pids"].get("worker"):
             os.kill(worker, signal.SIGKILL)
-        return False
+        return not status["conditions"]["taking"]
 
-    eventually(no_worker, 10, "no worker, its replacement put off")
+    eventually(let_go, 10, "no worker, its replacement put off")
     expect_direct_at_once(lab, family) if without_us == "open" else expect_refused_at_once(lab, family)
     limpid.wait_status(lambda status: status["state"] == "ready", "a worker again", 20)
     client, server = lab.session(family)

@@ -127,6 +127,8 @@ class Lab:
         if key not in self._listeners:
             sock = self.keep(namespace.socket(family.af))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family.version == 6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((address or ("0.0.0.0" if family.version == 4 else "::"), port))
             sock.listen(backlog)
             self._listeners[key] = sock

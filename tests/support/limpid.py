@@ -81,6 +81,14 @@ class Limpid:
         finally:
             os.close(watch)
 
+    def is_running(self):
+        """Whether it goes on running. A traced process that has ended is its tracer's for a moment, then ours."""
+        try:
+            self.process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
     def wait_ready(self, deadline=START_DEADLINE):
         if not self.notified(deadline):
             raise StartFailed(f"not ready (exit status {self.process.poll()}), stderr:\n{self.stderr()}")

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+// The text to the letter for two plans, and what must hold for all of them. Whether nft takes it: installation_test.cc;
+// what it does to packets: traffic_test.cc.
+#include "intercept/ruleset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "intercept/example_plan.h"
+#include "intercept/guard.h"
+
+namespace limpid {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr Conditions everything{.taking = true, .zones = true, .early = true, .cookies = true};
+
+std::size_t count(const std::string& text, std::string_view part) {
+  std::size_t number = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++number;
+  return number;
+}
+
+TEST(Ruleset, OfTheExampleIsThisToTheLetter) {
+  EXPECT_EQ(describe(example_plan(), {.taking = true}), R"END(# Routes and fib rules, for ip(8).
+ip -4 route add local default dev lo table 5300 proto 153
+ip -6 route add local default dev lo table 5300 proto 153
+ip -4 rule add priority 101 iif lo fwmark 0x20000000/0x20000000 lookup 5300 protocol 153
+ip -4 rule add priority 100 fwmark 0x10000000/0x10000000 lookup 5300 protocol 153
+ip -4 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol 153
+ip -6 rule add priority 101 iif lo fwmark 0x20000000/0x20000000 lookup 5300 protocol 153
+ip -6 rule add priority 100 fwmark 0x10000000/0x10000000 lookup 5300 protocol 153
+ip -6 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol 153
+
+# For nft(8). "flags owner": the table vanishes with the program that loads it, be it limpid or nft itself.
+table inet limpid {
+	flags owner;
+	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
+	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set bypass4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8 }; }
+	set bypass_from4 { type ipv4_addr; flags interval; auto-merge; elements = { 192.0.2.7/32 }; }
+	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
+	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
+	set take_tcp { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	chain syn {
+		tcp dport != @take_tcp return
+		fib daddr type { local, broadcast, multicast, anycast } return
+		ip daddr @bypass4 return
+		ip saddr @bypass_from4 return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain from_clients {
+		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
+		tcp flags & (syn | ack) == syn goto syn
+		# A server on the clients' side: the chain "servers" takes what it sends us.
+		socket mark & 0x50000000 == 0x40000000 return
+		# Divert: sessions of ours, and ICMP errors about them.
+		socket mark & 0x50000000 == 0x50000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# Somebody else's sockets.
+		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
+		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		tcp dport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain from_here {
+		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 accept
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
+	}
+	chain clients {
+		type filter hook prerouting priority raw; policy accept;
+		iifname "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
+	}
+	chain servers {
+		type filter hook prerouting priority mangle; policy accept;
+		meta mark & 0x10000000 == 0x10000000 return
+		# Divert: sessions of ours, and ICMP errors about them.
+		meta l4proto { tcp, icmp, ipv6-icmp } socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
+		# TIME_WAIT of ours: "socket mark" does not see it.
+		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+}
+)END");
+}
+
+TEST(Ruleset, WithEverythingForOneFamilyIsThisToTheLetter) {
+  Plan plan = example_plan();
+  plan.settings.local = true;
+  plan.settings.without_us = WithoutUs::closed;
+  plan.ports.ipv4 = 0;
+  plan.cgroup = Cgroup{"system.slice/limpid.service", 2};
+  EXPECT_EQ(describe(plan, {.taking = false, .zones = true, .early = true, .cookies = true}),
+            R"END(# Routes and fib rules, for ip(8).
+ip -6 route add local default dev lo table 5300 proto 153
+ip -6 rule add priority 101 iif lo fwmark 0x20000000/0x20000000 lookup 5300 protocol 153
+ip -6 rule add priority 100 fwmark 0x10000000/0x10000000 lookup 5300 protocol 153
+ip -6 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol 153
+
+# For nft(8). This table stays when limpid goes, until "limpid withdraw".
+table inet limpid_guard {
+	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
+	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
+	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
+	chain refuse {
+		tcp dport != @tcp_ports return
+		fib daddr type { local, broadcast, multicast, anycast } return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		meta nfproto ipv6 reject with tcp reset
+	}
+	chain clients {
+		type filter hook prerouting priority -145; policy accept;
+		meta mark & 0x10000000 == 0x10000000 return
+		meta mark & 0x20000000 == 0x20000000 return
+		iifname @clients tcp flags & (syn | ack) == syn goto refuse
+	}
+	chain local {
+		type filter hook output priority -145; policy accept;
+		meta mark & 0x40000000 == 0x40000000 accept
+		meta mark & 0x20000000 == 0x20000000 accept
+		meta skuid 64999 accept
+		socket cgroupv2 level 2 "system.slice/limpid.service" accept
+		tcp flags & (syn | ack) == syn goto refuse
+	}
+}
+
+# For nft(8). "flags owner": the table vanishes with the program that loads it, be it limpid or nft itself.
+table inet limpid {
+	flags owner;
+	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
+	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
+	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
+	set take_tcp { type inet_service; flags interval; auto-merge; }
+	set handshakes6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10s; }
+	set taken6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 1d; }
+	set closing6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10m; }
+	chain syn {
+		tcp dport != @take_tcp return
+		fib daddr type { local, broadcast, multicast, anycast } return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		update @handshakes6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain from_clients {
+		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
+		tcp flags & (syn | ack) == syn goto syn
+		# A server on the clients' side: the chain "servers" takes what it sends us.
+		socket mark & 0x50000000 == 0x40000000 return
+		# Divert: sessions of ours, and ICMP errors about them.
+		socket mark & 0x50000000 == 0x50000000 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# Somebody else's sockets.
+		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
+		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		tcp dport @tcp_ports socket transparent 1 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.
+		tcp flags & (syn | rst | fin | ack) == ack ip6 saddr . tcp sport . ip6 daddr . tcp dport @handshakes6 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain from_here {
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
+	}
+	chain clients {
+		type filter hook prerouting priority -2147483648; policy accept;
+		iifname "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
+	}
+	chain servers {
+		type filter hook prerouting priority mangle; policy accept;
+		meta mark & 0x10000000 == 0x10000000 return
+		# Divert: sessions of ours, and ICMP errors about them.
+		meta l4proto { tcp, icmp, ipv6-icmp } socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
+		# TIME_WAIT of ours: "socket mark" does not see it.
+		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain to_clients {
+		type filter hook output priority raw; policy accept;
+		meta mark & 0x50000000 == 0x50000000 fib daddr type != local ct zone set 5300
+	}
+	chain steer {
+		meta mark set meta mark & 0xdfffffff | 0x20000000 accept
+	}
+	chain ours {
+		tcp flags & rst == rst delete @taken6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+	}
+	chain local_taken6 {
+		tcp flags & (fin | rst) == 0x0 update @taken6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport } goto steer
+		delete @taken6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+		tcp flags & rst == 0x0 update @closing6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+		goto steer
+	}
+	chain local_syn {
+		# Whatever this address and port pair was before, it is a new connection now.
+		delete @taken6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+		delete @closing6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+		tcp dport != @take_tcp return
+		fib daddr type { local, broadcast, multicast, anycast } return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		update @taken6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport } goto steer
+	}
+	chain local {
+		type route hook output priority mangle; policy accept;
+		meta l4proto != tcp accept
+		meta mark & 0x40000000 == 0x40000000 goto ours
+		meta mark & 0x20000000 == 0x20000000 accept
+		meta skuid 64999 accept
+		socket cgroupv2 level 2 "system.slice/limpid.service" accept
+		tcp flags & (syn | ack) == syn goto local_syn
+		# Only connections that were taken: those from before, accepted ones and the kernel's resets go their way.
+		ip6 saddr . tcp sport . ip6 daddr . tcp dport @taken6 goto local_taken6
+		ip6 saddr . tcp sport . ip6 daddr . tcp dport @closing6 update @closing6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport } goto steer
+	}
+}
+)END");
+}
+
+TEST(Ruleset, EmptiesThePortSetWhenItStopsTakingAndTouchesNothingElse) {
+  const Plan plan = example_plan();
+  EXPECT_EQ(transition(plan, {.taking = true}, {.taking = false}), "flush set inet limpid take_tcp\n");
+  EXPECT_EQ(transition(plan, {.taking = false}, {.taking = true}),
+            "flush set inet limpid take_tcp\nadd element inet limpid take_tcp { 80, 8000-8999 }\n");
+}
+
+TEST(Ruleset, KeepsTheLearntSetsInEveryTransition) {
+  Plan plan = example_plan();
+  plan.settings.local = true;
+  const std::string text = transition(plan, {.taking = true, .zones = true}, everything);
+  EXPECT_THAT(text, StartsWith("flush table inet limpid\ndelete chain "));
+  EXPECT_THAT(text, Not(HasSubstr("delete set")));
+  EXPECT_THAT(text, Not(HasSubstr("set taken4")));
+  EXPECT_THAT(text, HasSubstr("set handshakes4"));
+  EXPECT_THAT(transition(plan, everything, {}), HasSubstr("delete set inet limpid handshakes6"));
+}
+
+TEST(Ruleset, AsksConntrackOnlyWithZones) {
+  Plan plan = example_plan();
+  plan.settings.local = true;
+  EXPECT_THAT(ruleset(plan, {.taking = true, .zones = false, .early = true, .cookies = true}), Not(HasSubstr("ct ")));
+  EXPECT_THAT(ruleset(plan, everything), HasSubstr("ct zone set"));
+}
+
+TEST(Ruleset, KeepsForeignBitsWhereverItSetsAMark) {
+  Plan plan = example_plan();
+  plan.settings.local = true;
+  const std::string text = ruleset(plan, everything);
+  EXPECT_EQ(count(text, "mark set "), count(text, "mark set meta mark & 0xefffffff | 0x10000000") +
+                                          count(text, "mark set meta mark & 0xdfffffff | 0x20000000"));
+}
+
+TEST(Ruleset, HasOneRuleForHoweverManyPortsAndPrefixes) {
+  Plan plan = example_plan();
+  const std::size_t lines = count(ruleset(plan, everything), "\n");
+  plan.settings.tcp.resize(100, {1, 2});
+  plan.settings.bypass.resize(1000, *Prefix::parse("10.0.0.0/8"));
+  plan.settings.interfaces.resize(50, "x");
+  EXPECT_EQ(count(ruleset(plan, everything), "\n"), lines);
+}
+
+TEST(Ruleset, LeavesEmptyBypassListsOut) {
+  Plan plan = example_plan();
+  plan.settings.bypass = plan.settings.bypass_from = {};
+  EXPECT_THAT(ruleset(plan, everything) + guard(plan), Not(HasSubstr("bypass")));
+}
+
+TEST(Ruleset, TakesEveryInterfaceButLoForAStar) {
+  Plan plan = example_plan();
+  plan.settings.interfaces = {"eth0", "*"};
+  EXPECT_THAT(ruleset(plan, everything), HasSubstr("iifname != \"lo\" meta l4proto"));
+  EXPECT_THAT(ruleset(plan, everything) + guard(plan), Not(HasSubstr("@clients")));
+}
+
+TEST(Ruleset, TakesNobodysPacketsButThisMachinesWithoutInterfaces) {
+  Plan plan = example_plan();
+  plan.settings.interfaces = {};
+  plan.settings.local = true;
+  EXPECT_THAT(ruleset(plan, everything), Not(HasSubstr("goto from_clients")));
+  EXPECT_THAT(guard(plan), Not(HasSubstr("hook prerouting")));
+  EXPECT_THAT(guard(plan), HasSubstr("hook output"));
+}
+
+TEST(Guard, IsNobodysTable) { EXPECT_THAT(guard(example_plan()), Not(HasSubstr("owner"))); }
+
+}  // namespace
+}  // namespace limpid
