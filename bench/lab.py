@@ -102,10 +102,12 @@ class Lab:
             ALLOWED.write_text(self.allowed)
 
     def sweep(self):
-        """Destroys what a contender's sockets left on the gateway: while one is there, the kernel's early demux gives it the
-        packets of a client that uses its port again, and nobody forwards them."""
-        run("ss", "-K", "-t", "state", "connected", inside=GATEWAY)
-        run("ss", "-K", "-t", "state", "time-wait", inside=GATEWAY)
+        """Destroys what a contender's connections left: on the gateway, while a socket is there, the kernel's early demux gives
+        it the packets of a client that uses its port again, and nobody forwards them. At the ends, what is still closing
+        would be the next contender's traffic."""
+        for namespace in (CLIENT, SERVER, GATEWAY):
+            run("ss", "-K", "-t", "state", "connected", inside=namespace)
+            run("ss", "-K", "-t", "state", "time-wait", inside=namespace)
         wait_for(lambda: not run("ss", "-Htan", inside=GATEWAY).strip(), "the gateway's sockets gone")
 
     def check_conntrack(self):

@@ -59,16 +59,17 @@ Result<std::string> read_answer(int fd, std::chrono::milliseconds patience) {
   }
 }
 
-// connect(2) refuses a file that is no socket in the same words.
+}  // namespace
+
 Result<> remove_dead_socket(const std::string& path) {
   struct stat status;
-  if (::stat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
+  if (::stat(path.c_str(), &status) != 0) return {};
+  // connect(2) refuses a file that is no socket in the same words.
+  if (!S_ISSOCK(status.st_mode))
     return failure(fmt::format("control socket {}: a file of another kind is there: name another with --socket", path));
   if (::unlink(path.c_str()) != 0) return errno_failure("remove the control socket of a dead limpid, " + path, errno);
   return {};
 }
-
-}  // namespace
 
 bool is_nobody_there(const Error& error) { return error.code == ENOENT || error.code == ECONNREFUSED; }
 
@@ -108,7 +109,11 @@ Result<Fd> listen_for_requests(const std::string& socket_path) {
   const int refusal = errno;
   ::umask(before);
   if (bound != 0) return errno_failure("control socket " + socket_path + ": bind", refusal);
-  if (::listen(fd->raw(), 16) != 0) return errno_failure("control socket " + socket_path + ": listen", errno);
+  if (::listen(fd->raw(), 16) != 0) {
+    const int listen_refusal = errno;
+    ::unlink(socket_path.c_str());
+    return errno_failure("control socket " + socket_path + ": listen", listen_refusal);
+  }
   return fd;
 }
 

@@ -20,6 +20,9 @@ inline constexpr std::size_t longest_request = 64;  // bytes
 [[nodiscard]] Result<std::string> ask(const std::string& socket_path, const std::string& request,
                                       std::chrono::milliseconds patience);
 
+// Removes the socket file of a limpid that is dead; one that is not there is fine. A file of another kind is an Error.
+[[nodiscard]] Result<> remove_dead_socket(const std::string& socket_path);
+
 // A listening socket at that path, mode 0600. What a dead instance left there is replaced; a living one is an Error.
 [[nodiscard]] Result<Fd> listen_for_requests(const std::string& socket_path);
 

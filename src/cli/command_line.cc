@@ -68,7 +68,9 @@ std::optional<Config> read_config(const CommandLine& line) {
   const std::expected<Config, ConfigErrors> config =
       load_config(line.config_file.empty() ? std::nullopt : std::optional(line.config_file), overrides);
   if (config) return *config;
-  for (const ConfigError& error : config.error()) std::fprintf(stderr, "limpid: %s\n", error.text().c_str());
+  // Those with a place begin with it, as editors and people expect.
+  for (const ConfigError& error : config.error())
+    std::fprintf(stderr, "%s%s\n", error.place.name.empty() ? "limpid: " : "", error.text().c_str());
   return std::nullopt;
 }
 

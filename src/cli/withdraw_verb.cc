@@ -22,6 +22,7 @@ int withdraw_verb(const std::string& control_socket, const Config& config) {
   const Result<std::string> answer = ask(control_socket, "withdraw", patience(config));
   if (answer) return 0;
   if (!is_nobody_there(answer.error())) return refused(answer.error());
+  if (Result<> dead = remove_dead_socket(control_socket); !dead) return refused(dead.error());
 
   const Result<Removed> removed = clean_up(config.intercept.own_mark, GuardFate::remove, std::chrono::seconds(2));
   if (!removed) return refused(removed.error());

@@ -17,6 +17,7 @@
 #include "api/status.h"
 #include "daemon/access_sink.h"
 #include "daemon/account.h"
+#include "daemon/bulk_pipes.h"
 #include "daemon/confine.h"
 #include "daemon/control_server.h"
 #include "daemon/listeners.h"
@@ -120,9 +121,10 @@ class Supervisor {
   // What can be refused before anything of the machine is touched.
   Result<> prepare() {
     const Config& config = options_.config;
-    if (Result<> confined = confine_supervisor(); !confined) return confined;
     const Result<std::uint64_t> descriptors = raise_descriptor_limit();
     if (!descriptors) return std::unexpected(descriptors.error());
+    pipes_ = BulkPipes::open(std::min<std::uint64_t>(most_pipes, *descriptors / 32));
+    if (Result<> confined = confine_supervisor(); !confined) return confined;
     Result<ControlServer> control = ControlServer::open(
         io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
     if (!control) return std::unexpected(control.error());
@@ -150,7 +152,7 @@ class Supervisor {
       if (!nft) return std::unexpected(nft.error());
       plan_.cgroup = find_own_cgroup(*nft);
     }
-    const std::uint32_t pipes = static_cast<std::uint32_t>(std::min<std::uint64_t>(most_pipes, descriptors / 32));
+    const auto pipes = static_cast<std::uint32_t>(pipes_.count());
     worker_settings_ = {.path = path_settings(config, session_budget(descriptors, pipes, config.limits.sessions)),
                         .account = account.account,
                         .threads = path_threads(),
@@ -187,7 +189,7 @@ class Supervisor {
     if (!installation) return failure_in("install the interception", installation);
     installation_ = std::make_unique<Installation>(std::move(*installation));
     worker_ = std::make_unique<WorkerKeeper>(
-        io_, WorkerKeeper::Needs{worker_settings_, *listeners_, *access_sink_},
+        io_, WorkerKeeper::Needs{worker_settings_, *listeners_, *access_sink_, pipes_},
         WorkerKeeper::Events{.started = [this](const Child& child) { watcher_->watch_worker(child); },
                              .ready = [this] { worker_is_ready(); },
                              .gone = [this](const std::string& how) { worker_is_gone(how); }});
@@ -384,6 +386,7 @@ class Supervisor {
   WorkerSettings worker_settings_;
   Survey survey_;
   // First in, last out.
+  BulkPipes pipes_;
   std::unique_ptr<Surveyor> surveyor_;
   std::unique_ptr<AccessSink> access_sink_;
   std::unique_ptr<Listeners> listeners_;

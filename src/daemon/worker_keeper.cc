@@ -1,31 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/worker_keeper.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
 
 namespace limpid {
 namespace {
-
-// Large enough to move bulk at the speed of forwarding.
-constexpr int pipe_bytes = 1 << 20;
-
-// Empty pipes for splice(2), as many as the kernel gives in that size: without CAP_SYS_RESOURCE it stops at 64.
-std::vector<Fd> open_pipes(std::uint32_t count) {
-  std::vector<Fd> ends;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    int pipe[2];
-    if (::pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) break;
-    Fd read_end(pipe[0]), write_end(pipe[1]);
-    if (::fcntl(write_end.raw(), F_SETPIPE_SZ, pipe_bytes) < pipe_bytes) break;
-    ends.push_back(std::move(read_end));
-    ends.push_back(std::move(write_end));
-  }
-  return ends;
-}
 
 // The next start at once, unless workers die young.
 Clock::duration back_off(Clock::duration lived, int deaths_in_a_row) {
@@ -65,9 +45,7 @@ Result<> WorkerKeeper::start() {
 }
 
 Result<> WorkerKeeper::hand_over() {
-  WorkerSettings settings = needs_.settings;
-  const std::vector<Fd> pipes = open_pipes(settings.pipes);
-  settings.pipes = static_cast<std::uint32_t>(pipes.size() / 2);
+  const WorkerSettings& settings = needs_.settings;
   std::vector<Fd> logs;
   for (std::uint32_t i = 0; settings.has_log && i < settings.threads; ++i) {
     Result<Fd> log = needs_.access_sink.add_pipe();
@@ -76,7 +54,7 @@ Result<> WorkerKeeper::hand_over() {
   }
   std::vector<int> descriptors = needs_.listeners.descriptors();
   for (const Fd& fd : logs) descriptors.push_back(fd.raw());
-  for (const Fd& fd : pipes) descriptors.push_back(fd.raw());
+  for (const int pipe : needs_.pipes.emptied()) descriptors.push_back(pipe);
 
   if (Result<> sent = child_->channel.send_value(MessageKind::settings, settings); !sent) return sent;
   for (std::span<const int> rest = descriptors; !rest.empty();) {

@@ -8,6 +8,7 @@
 
 #include "account/counters.h"
 #include "daemon/access_sink.h"
+#include "daemon/bulk_pipes.h"
 #include "daemon/listeners.h"
 #include "daemon/orders.h"
 #include "daemon/spawn.h"
@@ -23,6 +24,7 @@ class WorkerKeeper {
     WorkerSettings settings;
     Listeners& listeners;
     AccessSink& access_sink;
+    BulkPipes& pipes;
   };
   struct Events {
     std::function<void(const Child&)> started;  // before it may accept

@@ -8,6 +8,7 @@ import time
 import pytest
 from support import processes, traffic
 from support.deadline import eventually
+from support.families import IPV4
 from support.lab import endpoint
 
 MIB = 1 << 20
@@ -125,15 +126,15 @@ def test_while_no_worker_can_be_had_the_users_choice_holds(lab, run, family, wit
     run.withdraw()
 
 
-def test_a_hanging_worker_is_replaced(lab, run, family):
+def test_a_hanging_worker_is_replaced(lab, run):
     limpid = run()
-    download = Download(lab, family)
+    download = Download(lab, IPV4)
     worker = limpid.pids()["worker"]
     os.kill(worker, signal.SIGSTOP)
     limpid.wait_replaced("worker", worker, 8)
     assert not processes.is_alive(worker)
     download.expect_reset()
-    client, server = lab.session(family)
+    client, server = lab.session(IPV4)
     traffic.exchange(client, server)
     assert lab.is_intercepted(client)
 

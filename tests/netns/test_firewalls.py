@@ -112,6 +112,8 @@ def test_masquerade_that_comes_later_holds_for_new_sessions(lab, run, family):
     client, server = lab.session(family)
     assert endpoint(server.getpeername())[0] == family.gateway_wan
     traffic.exchange(client, server)
+    traffic.finish(client, server)
+    traffic.finish(old, old_server)
     lab.gateway.run("nft", "delete", "table", "inet", "nat")
 
 

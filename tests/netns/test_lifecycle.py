@@ -6,6 +6,7 @@ import signal
 import pytest
 from support import traffic
 from support.deadline import eventually
+from support.families import IPV4
 from support.kernel_state import KernelState
 from support.lab import endpoint
 from support.limpid import BINARY, Limpid
@@ -137,9 +138,9 @@ def test_direct_connections_go_on_after_the_stop_and_the_next_start(lab, run, fa
     traffic.exchange(taken, taken_server)
 
 
-def test_a_second_instance_is_refused_and_the_first_does_not_notice(lab, run, tmp_path, family):
+def test_a_second_instance_is_refused_and_the_first_does_not_notice(lab, run, tmp_path):
     first = run()
-    client, server = lab.session(family)
+    client, server = lab.session(IPV4)
     state = KernelState(lab.gateway)
     for control in run.control, tmp_path / "another.sock":
         words = "run", "--socket", control, "--interface", "lan0", "--tcp", "8080"
