@@ -11,9 +11,12 @@ namespace limpid {
 
 std::string_view name_of(SourceKept kept) {
   switch (kept) {
-    case SourceKept::port: return "port";
-    case SourceKept::address: return "address";
-    case SourceKept::no: return "no";
+    case SourceKept::port:
+      return "port";
+    case SourceKept::address:
+      return "address";
+    case SourceKept::no:
+      return "no";
   }
   return "no";
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The access log: one JSON object a line, gathered by a path thread and written to a pipe whose other end the supervisor
-// reads. It never blocks a session: when nobody reads, lines are dropped and counted.
+// The access log: one JSON object a line, gathered by a path thread and written to a pipe whose other end the
+// supervisor reads. It never blocks a session: when nobody reads, lines are dropped and counted.
 #pragma once
 #include <chrono>
 #include <cstdint>

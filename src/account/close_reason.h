@@ -23,12 +23,19 @@ enum class CloseReason : unsigned char {
   error,      // the kernel refused us something: descriptors, memory
 };
 
-inline constexpr std::array close_reason_names = {
-    std::string_view("done"),           std::string_view("client_reset"),        std::string_view("upstream_reset"),
-    std::string_view("connect_refused"), std::string_view("connect_timeout"),    std::string_view("connect_unreachable"),
-    std::string_view("connect_failed"), std::string_view("source_unavailable"),  std::string_view("idle_timeout"),
-    std::string_view("half_closed_timeout"), std::string_view("loop"),           std::string_view("withdrawn"),
-    std::string_view("error")};
+inline constexpr std::array close_reason_names = {std::string_view("done"),
+                                                  std::string_view("client_reset"),
+                                                  std::string_view("upstream_reset"),
+                                                  std::string_view("connect_refused"),
+                                                  std::string_view("connect_timeout"),
+                                                  std::string_view("connect_unreachable"),
+                                                  std::string_view("connect_failed"),
+                                                  std::string_view("source_unavailable"),
+                                                  std::string_view("idle_timeout"),
+                                                  std::string_view("half_closed_timeout"),
+                                                  std::string_view("loop"),
+                                                  std::string_view("withdrawn"),
+                                                  std::string_view("error")};
 
 inline constexpr std::size_t close_reasons = close_reason_names.size();
 static_assert(close_reasons == static_cast<std::size_t>(CloseReason::error) + 1);

@@ -20,7 +20,8 @@ Result<sockaddr_un> path_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
-    return failure(fmt::format("control socket \"{}\": a path of 1 to {} bytes is wanted", path, sizeof address.sun_path - 1));
+    return failure(
+        fmt::format("control socket \"{}\": a path of 1 to {} bytes is wanted", path, sizeof address.sun_path - 1));
   std::memcpy(address.sun_path, path.c_str(), path.size());
   return address;
 }
@@ -73,7 +74,8 @@ Result<> remove_dead_socket(const std::string& path) {
 
 bool is_nobody_there(const Error& error) { return error.code == ENOENT || error.code == ECONNREFUSED; }
 
-Result<std::string> ask(const std::string& socket_path, const std::string& request, std::chrono::milliseconds patience) {
+Result<std::string> ask(const std::string& socket_path, const std::string& request,
+                        std::chrono::milliseconds patience) {
   const Result<Fd> fd = connect_to(socket_path);
   if (!fd) return std::unexpected(fd.error());
   const std::string line = request + "\n";
@@ -96,9 +98,10 @@ Result<Fd> listen_for_requests(const std::string& socket_path) {
   const Result<sockaddr_un> address = path_address(socket_path);
   if (!address) return std::unexpected(address.error());
   if (const Result<Fd> other = connect_to(socket_path); other)
-    return failure(fmt::format("control socket {}: another limpid listens there: end it (limpid withdraw), or give this one "
-                               "another with --socket",
-                               socket_path));
+    return failure(
+        fmt::format("control socket {}: another limpid listens there: end it (limpid withdraw), or give this one "
+                    "another with --socket",
+                    socket_path));
   else if (other.error().code == ECONNREFUSED)
     if (Result<> removed = remove_dead_socket(socket_path); !removed) return std::unexpected(removed.error());
   Result<Fd> fd = unix_socket();

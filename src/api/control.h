@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The control socket: the only door for those who ask a running limpid something. A connection carries one request, a word
-// and a line feed, and one answer, a line of JSON: {"result": ...} or {"error": "..."}.
+// The control socket: the only door for those who ask a running limpid something. A connection carries one request, a
+// word and a line feed, and one answer, a line of JSON: {"result": ...} or {"error": "..."}.
 #pragma once
 #include <chrono>
 #include <string>

@@ -16,8 +16,7 @@ std::string to_json(const Status& status) {
   const json::object object{
       {"state", status.state},
       {"version", status.version},
-      {"pids",
-       {{"supervisor", status.supervisor_pid}, {"worker", status.worker_pid}, {"watcher", status.watcher_pid}}},
+      {"pids", {{"supervisor", status.supervisor_pid}, {"worker", status.worker_pid}, {"watcher", status.watcher_pid}}},
       {"worker_restarts", status.worker_restarts},
       {"sessions", counters.sessions},
       {"sessions_max", status.sessions_max},
@@ -49,13 +48,14 @@ Result<std::string> status_for_people(const std::string& text) {
   auto line = [&out](std::string_view name, const std::string& value) {
     fmt::format_to(std::back_inserter(out), "{:<22}{}\n", name, value);
   };
-  for (const char* key : {"state", "version", "pids", "sessions", "sessions_max", "worker_restarts", "counters", "conditions",
-                          "installed", "degraded"})
+  for (const char* key : {"state", "version", "pids", "sessions", "sessions_max", "worker_restarts", "counters",
+                          "conditions", "installed", "degraded"})
     if (!status.contains(key)) return failure(fmt::format("the answer is not a status: it has no \"{}\"", key));
   auto plain = [](const json::value& value) {
     return value.is_string() ? std::string(value.as_string()) : json::serialize(value);
   };
-  for (const char* key : {"state", "version", "sessions", "sessions_max", "worker_restarts"}) line(key, plain(status.at(key)));
+  for (const char* key : {"state", "version", "sessions", "sessions_max", "worker_restarts"})
+    line(key, plain(status.at(key)));
   for (const char* group : {"pids", "conditions"})
     for (const auto& [name, value] : status.at(group).as_object()) line(name, plain(value));
   for (const auto& [name, value] : status.at("counters").as_object())
@@ -64,7 +64,8 @@ Result<std::string> status_for_people(const std::string& text) {
     line("closed: " + std::string(name), plain(value));
   for (const char* list : {"installed", "degraded"}) {
     fmt::format_to(std::back_inserter(out), "{}:{}\n", list, status.at(list).as_array().empty() ? " nothing" : "");
-    for (const json::value& entry : status.at(list).as_array()) fmt::format_to(std::back_inserter(out), "  {}\n", plain(entry));
+    for (const json::value& entry : status.at(list).as_array())
+      fmt::format_to(std::back_inserter(out), "  {}\n", plain(entry));
   }
   return out;
 }

@@ -11,5 +11,4 @@ namespace limpid {
 }
 }  // namespace limpid
 
-#define CHECK(condition) \
-  ((condition) ? static_cast<void>(0) : ::limpid::check_failed(#condition, __FILE__, __LINE__))
+#define CHECK(condition) ((condition) ? static_cast<void>(0) : ::limpid::check_failed(#condition, __FILE__, __LINE__))

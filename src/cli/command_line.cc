@@ -34,7 +34,8 @@ struct CommandLine {
 };
 
 void add_config_file(CLI::App& verb, CommandLine& line) {
-  verb.add_option("--config", line.config_file, "Read the configuration from this file (limpid.toml(5))")->type_name("FILE");
+  verb.add_option("--config", line.config_file, "Read the configuration from this file (limpid.toml(5))")
+      ->type_name("FILE");
 }
 
 void add_control_socket(CLI::App& verb, CommandLine& line) {
@@ -80,7 +81,8 @@ int with_config(const CommandLine& line, Verb verb) {
   return config ? verb(*config) : exit_usage;
 }
 
-// `withdraw` works without a file: the default marks then. With one, what it intercepts does not matter but must be right.
+// `withdraw` works without a file: the default marks then. With one, what it intercepts does not matter but must be
+// right.
 int withdraw(const CommandLine& line) {
   if (line.config_file.empty()) return withdraw_verb(line.control_socket, Config{});
   return with_config(line, [&](const Config& config) { return withdraw_verb(line.control_socket, config); });
@@ -89,9 +91,11 @@ int withdraw(const CommandLine& line) {
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
-  CLI::App app("A transparent proxy for Linux: it takes connections that were never addressed to it, serves them, and neither end "
-               "can tell.",
-               "limpid");
+  CLI::App app(
+      "A transparent proxy for Linux: it takes connections that were never addressed to it, serves them, and neither "
+      "end "
+      "can tell.",
+      "limpid");
   app.set_version_flag("--version", LIMPID_VERSION);
   app.require_subcommand(1);
   CommandLine run_line, check_line, status_line, withdraw_line;
@@ -106,7 +110,8 @@ int run_command_line(int argc, char** argv) {
   CLI::App& status = *app.add_subcommand("status", "Tell what the running limpid does");
   add_control_socket(status, status_line);
   status.add_flag("--json", status_line.json, "As JSON");
-  CLI::App& take_back = *app.add_subcommand("withdraw", "Take everything back: end the running limpid, or clean up after a dead one");
+  CLI::App& take_back =
+      *app.add_subcommand("withdraw", "Take everything back: end the running limpid, or clean up after a dead one");
   add_config_file(take_back, withdraw_line);
   add_control_socket(take_back, withdraw_line);
   CLI::App& demo = *app.add_subcommand("demo", "Show it all on real traffic, in network namespaces of its own");
@@ -118,7 +123,8 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : exit_usage;
   }
-  if (run) return with_config(run_line, [&](const Config& config) {
+  if (run)
+    return with_config(run_line, [&](const Config& config) {
       return run_supervisor({.config = config, .control_socket = run_line.control_socket});
     });
   if (check) return with_config(check_line, check_verb);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The verbs of the command line, one small file each. All return the exit status: 0; 1: the world refused, and one line on
-// standard error says what and what to do; 2: wrong usage or configuration.
+// The verbs of the command line, one small file each. All return the exit status: 0; 1: the world refused, and one line
+// on standard error says what and what to do; 2: wrong usage or configuration.
 #pragma once
 #include <string>
 

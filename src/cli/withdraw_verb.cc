@@ -8,8 +8,9 @@
 namespace limpid {
 namespace {
 
-// What the daemon needs at the most: its drain, its worker's end, its own steps.
-std::chrono::milliseconds patience(const Config& config) { return config.limits.drain_timeout + std::chrono::seconds(10); }
+// The daemon answers when it has drained, which may take as long as its drain_timeout says; should it die, we hear of
+// it.
+constexpr std::chrono::hours patience(24 * 365);
 
 int refused(const Error& error) {
   std::fprintf(stderr, "limpid: %s\n", error.what.c_str());
@@ -19,7 +20,7 @@ int refused(const Error& error) {
 }  // namespace
 
 int withdraw_verb(const std::string& control_socket, const Config& config) {
-  const Result<std::string> answer = ask(control_socket, "withdraw", patience(config));
+  const Result<std::string> answer = ask(control_socket, "withdraw", patience);
   if (answer) return 0;
   if (!is_nobody_there(answer.error())) return refused(answer.error());
   if (Result<> dead = remove_dead_socket(control_socket); !dead) return refused(dead.error());

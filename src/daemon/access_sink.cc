@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <cerrno>
 #include <climits>
 
@@ -45,7 +43,7 @@ Result<Fd> AccessSink::add_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return errno_failure("pipe2 for the access log", errno);
   Fd write_end(ends[1]);
-  boost::asio::co_spawn(*io_, carry(Fd(ends[0])), boost::asio::detached);
+  run_beside(*io_, carry(Fd(ends[0])));
   return write_end;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where the access log goes. Whole lines only, whatever becomes of the worker that writes them. A sink that takes nothing
-// holds up nobody but the log: the pipes fill, and the worker counts what it drops.
+// Where the access log goes. Whole lines only, whatever becomes of the worker that writes them. A sink that takes
+// nothing holds up nobody but the log: the pipes fill, and the worker counts what it drops.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>

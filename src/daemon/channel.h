@@ -25,8 +25,8 @@ enum class MessageKind : std::uint32_t {
   ready,      // listens and will accept
   heartbeat,  // Heartbeat
   // to the watcher
-  orders,  // WatcherOrders
-  worker,  // the pidfd of a new worker
+  orders,      // WatcherOrders
+  worker,      // the pidfd of a new worker
   stand_down,  // the supervisor has withdrawn everything itself
 };
 

@@ -33,7 +33,9 @@ TEST(Channel, CarriesValuesAndDescriptors) {
 TEST(Channel, RefusesABodyOfAnotherSize) {
   const auto [here, there] = *Channel::create_pair();
   ASSERT_TRUE(here.send_value(MessageKind::heartbeat, std::uint32_t{1}));
-  const Result<std::uint64_t> value = there.wait(5000)->as<std::uint64_t>();
+  const Result<Message> message = there.wait(5000);
+  ASSERT_TRUE(message);
+  const Result<std::uint64_t> value = message->as<std::uint64_t>();
   ASSERT_FALSE(value);
   EXPECT_EQ(value.error().what, "a message of kind 6 has 4 bytes instead of 8");
 }

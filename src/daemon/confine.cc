@@ -2,7 +2,6 @@
 #include "daemon/confine.h"
 
 #include <cap-ng.h>
-#include <csignal>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -13,6 +12,7 @@
 
 #include <cctype>
 #include <cerrno>
+#include <csignal>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -36,7 +36,8 @@ Result<> become(const Account& account, std::initializer_list<unsigned> capabili
   // Clearing the bounding set needs CAP_SETPCAP, so it is done before the change of user (capng_change_id(3)).
   const int refusal = capng_change_id(static_cast<int>(account.uid), static_cast<int>(account.gid),
                                       static_cast<capng_flags_t>(CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING));
-  if (refusal != 0) return errno_failure(fmt::format("become uid {} (capng_change_id: {})", account.uid, refusal), errno);
+  if (refusal != 0)
+    return errno_failure(fmt::format("become uid {} (capng_change_id: {})", account.uid, refusal), errno);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_failure("prctl PR_SET_NO_NEW_PRIVS", errno);
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return errno_failure("prctl PR_SET_DUMPABLE", errno);
   return {};
@@ -45,18 +46,56 @@ Result<> become(const Account& account, std::initializer_list<unsigned> capabili
 // Everything the path and its runtime call; anything else is EPERM.
 constexpr int allowed_calls[] = {
     // the path
-    SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(close), SCMP_SYS(connect), SCMP_SYS(epoll_create1),
-    SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2), SCMP_SYS(getpeername),
-    SCMP_SYS(getsockname), SCMP_SYS(getsockopt), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(read), SCMP_SYS(readv),
-    SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(setsockopt),
-    SCMP_SYS(shutdown), SCMP_SYS(splice), SCMP_SYS(write), SCMP_SYS(writev),
+    SCMP_SYS(accept4),
+    SCMP_SYS(bind),
+    SCMP_SYS(close),
+    SCMP_SYS(connect),
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(read),
+    SCMP_SYS(readv),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(splice),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
     // the C library: memory, threads, time, the end
-    SCMP_SYS(brk), SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(getrandom), SCMP_SYS(gettid),
-    SCMP_SYS(madvise), SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(munmap),
-    SCMP_SYS(restart_syscall), SCMP_SYS(rseq), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_yield), SCMP_SYS(set_robust_list),
-    SCMP_SYS(sigaltstack), SCMP_SYS(tgkill),
+    SCMP_SYS(brk),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(futex),
+    SCMP_SYS(getpid),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(gettid),
+    SCMP_SYS(madvise),
+    SCMP_SYS(mmap),
+    SCMP_SYS(mprotect),
+    SCMP_SYS(mremap),
+    SCMP_SYS(munmap),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(rseq),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(tgkill),
 };
 
 Result<> allow_only_known_calls() {
@@ -65,7 +104,8 @@ Result<> allow_only_known_calls() {
   for (const int call : allowed_calls)
     if (const int refusal = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0))
       return errno_failure(fmt::format("seccomp_rule_add {}", call), -refusal);
-  // socket(2): IPv4 and IPv6, streams and datagrams; neither packet, raw, netlink nor any other. The type carries flags.
+  // socket(2): IPv4 and IPv6, streams and datagrams; neither packet, raw, netlink nor any other. The type carries
+  // flags.
   constexpr std::uint64_t type_mask = 0xf;
   for (const int family : {AF_INET, AF_INET6})
     for (const int type : {SOCK_STREAM, SOCK_DGRAM})
@@ -74,8 +114,8 @@ Result<> allow_only_known_calls() {
                                                SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, static_cast<scmp_datum_t>(type)),
                                                SCMP_A2(SCMP_CMP_EQ, 0)))
         return errno_failure("seccomp_rule_add socket", -refusal);
-  // Threads, not processes. clone3(2) passes its flags in memory, where a filter cannot see them: "not implemented" makes the
-  // C library fall back to clone(2).
+  // Threads, not processes. clone3(2) passes its flags in memory, where a filter cannot see them: "not implemented"
+  // makes the C library fall back to clone(2).
   if (const int refusal = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0))
     return errno_failure("seccomp_rule_add clone3", -refusal);
   if (const int refusal = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
@@ -89,13 +129,14 @@ Result<> allow_only_known_calls() {
 
 Result<> confine_supervisor() {
   constexpr auto kept = static_cast<capng_type_t>(effective_and_permitted | CAPNG_BOUNDING_SET);
-  constexpr unsigned needed[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID,
-                                 CAP_SETGID,    CAP_SETPCAP, CAP_KILL};
+  constexpr unsigned needed[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID,
+                                 CAP_SETPCAP,   CAP_KILL};
   std::vector<unsigned> keep(std::begin(needed), std::end(needed));
   if (capng_get_caps_process() != 0) return failure("read this process's capabilities: capng_get_caps_process refused");
   for (const unsigned capability : needed)
     if (capng_have_capability(CAPNG_EFFECTIVE, capability) == 0)
-      return failure(fmt::format("this needs CAP_{}: run it as root", upper_case(capng_capability_to_name(capability))));
+      return failure(
+          fmt::format("this needs CAP_{}: run it as root", upper_case(capng_capability_to_name(capability))));
   // Without it there are fewer large pipes for bulk (pipe(7)); a container's root often has not got it.
   if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_RESOURCE) != 0) keep.push_back(CAP_SYS_RESOURCE);
   capng_clear(CAPNG_SELECT_BOTH);

@@ -10,8 +10,8 @@ namespace limpid {
 // The capabilities named in the threat model, and nothing above them ever again.
 [[nodiscard]] Result<> confine_supervisor();
 
-// Another uid, CAP_NET_RAW and CAP_NET_BIND_SERVICE alone, no new privileges, not dumpable, a system call allow-list; dies
-// with the supervisor.
+// Another uid, CAP_NET_RAW and CAP_NET_BIND_SERVICE alone, no new privileges, not dumpable, a system call allow-list;
+// dies with the supervisor.
 [[nodiscard]] Result<> confine_worker(const Account& account);
 
 // Another uid, CAP_NET_ADMIN alone, no new privileges, not dumpable.

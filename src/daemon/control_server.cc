@@ -3,8 +3,6 @@
 
 #include <sys/socket.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <cerrno>
 
 #include "api/control.h"
@@ -31,7 +29,7 @@ boost::asio::awaitable<void> ControlServer::serve() {
     if (!co_await watch.readable()) co_return;
     Fd connection(::accept4(fd_.raw(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (connection.is_open())
-      boost::asio::co_spawn(*io_, serve_one(std::move(connection)), boost::asio::detached);
+      run_beside(*io_, serve_one(std::move(connection)));
     else if (errno != EAGAIN && errno != ECONNABORTED)
       co_await pause_for(*io_, std::chrono::milliseconds(100));  // no descriptors: it waits in the queue
   }

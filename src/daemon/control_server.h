@@ -16,7 +16,8 @@ class ControlServer {
   // What a request is answered: JSON, or the refusal.
   using Answer = std::function<boost::asio::awaitable<Result<std::string>>(std::string request)>;
 
-  [[nodiscard]] static Result<ControlServer> open(boost::asio::io_context& io, const std::string& socket_path, Answer answer);
+  [[nodiscard]] static Result<ControlServer> open(boost::asio::io_context& io, const std::string& socket_path,
+                                                  Answer answer);
   ControlServer(ControlServer&&) = default;
   ~ControlServer();  // removes the socket
 

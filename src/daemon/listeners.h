@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The sockets that receive intercepted connections. They stand on the loopback addresses, so that a client whose own port is
-// theirs can still be bound to, and outlive each worker.
+// The sockets that receive intercepted connections. They stand on the loopback addresses, so that a client whose own
+// port is theirs can still be bound to, and outlive each worker.
 #pragma once
 #include <vector>
 
@@ -13,8 +13,8 @@ namespace limpid {
 
 class Listeners {
  public:
-  // One a thread and family; the kernel spreads connections over them (SO_REUSEPORT). A family this machine has not got is
-  // left out.
+  // One a thread and family; the kernel spreads connections over them (SO_REUSEPORT). A family this machine has not got
+  // is left out.
   [[nodiscard]] static Result<Listeners> open(unsigned threads, Mark mark);
 
   [[nodiscard]] ListenerPorts ports() const { return ports_; }

@@ -21,8 +21,8 @@ struct WorkerSettings {
   PathSettings path;
   Account account;
   std::uint32_t threads = 1;
-  // The descriptors that follow, in this order: `threads` listeners of each family, an access log pipe a thread if there
-  // is a log, and both ends (reading first) of `pipes` pipes.
+  // The descriptors that follow, in this order: `threads` listeners of each family, an access log pipe a thread if
+  // there is a log, and both ends (reading first) of `pipes` pipes.
   std::uint32_t families = 0;
   bool has_log = false;
   std::uint32_t pipes = 0;

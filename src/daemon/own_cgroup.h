@@ -8,8 +8,8 @@
 
 namespace limpid {
 
-// The cgroup (version 2) of this process, if nobody else is in it and nft can name it; nothing otherwise: the mark and the uid
-// keep loops away then.
+// The cgroup (version 2) of this process, if nobody else is in it and nft can name it; nothing otherwise: the mark and
+// the uid keep loops away then.
 [[nodiscard]] std::optional<Cgroup> find_own_cgroup(Nft& nft);
 
 }  // namespace limpid

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/spawn.h"
 
-#include <csignal>
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 namespace limpid {
@@ -20,6 +22,10 @@ Result<pid_t> exec_with_channel(const std::string& verb, int fd) {
   posix_spawn_file_actions_init(&actions);
   // adddup2 clears close-on-exec, even where both numbers are the same (posix_spawn_file_actions_adddup2(3p)).
   posix_spawn_file_actions_adddup2(&actions, fd, channel_fd);
+  // A worker that has been taken over has no business with our terminal, or with an access log on it; what it says of
+  // its own end goes to standard error.
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO})
+    posix_spawn_file_actions_addopen(&actions, standard, "/dev/null", O_RDWR, 0);
   std::string name = "limpid";
   std::string argument = verb;
   char* arguments[] = {name.data(), argument.data(), nullptr};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Starts a process of ours: this same binary, exec'd, so that it inherits nothing but its channel. (A child that were only
-// forked would keep the netlink socket of the owner table open, and with it the table.)
+// Starts a process of ours: this same binary, exec'd, so that it inherits nothing but its channel. (A child that were
+// only forked would keep the netlink socket of the owner table open, and with it the table.)
 #pragma once
 #include <sys/types.h>
 

@@ -28,8 +28,8 @@ Result<Fd> probe_socket(int family, const Plan& plan) {
   return std::move(*fd);
 }
 
-boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int family, const Plan& plan, WorkerKeeper& worker,
-                                              Clock::time_point until) {
+boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int family, const Plan& plan,
+                                              WorkerKeeper& worker, Clock::time_point until) {
   Result<Fd> fd = probe_socket(family, plan);
   if (!fd) co_return std::unexpected(fd.error());
   const Result<Endpoint> source = local_endpoint(fd->raw());
@@ -43,7 +43,8 @@ boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int f
   Watch watch(io, fd->raw());
   char answer[probe_answer.size()];
   if (!co_await watch.readable(until))
-    co_return failure("the probe got no answer: the rules, fib rules or routes that `limpid status` lists are not in effect");
+    co_return failure(
+        "the probe got no answer: the rules, fib rules or routes that `limpid status` lists are not in effect");
   const ssize_t n = ::recv(fd->raw(), answer, sizeof answer, 0);
   if (n < 0) co_return errno_failure("the probe was refused: recv", errno);
   if (std::string_view(answer, static_cast<std::size_t>(n)) != probe_answer)
@@ -95,9 +96,10 @@ Result<> probe_route(Fib& fib, const ifaddrs& entry, const Plan& plan) {
                                           entry.ifa_name, client->text(), plan.settings.mark.text());
   if (!delivered) return failure_in(context + " is not delivered to limpid", delivered);
   if (!*delivered)
-    return failure(fmt::format("{} is forwarded instead of delivered to limpid: a fib rule before priority {} decides first: see "
-                               "`ip rule`, and set intercept.priority to come before it",
-                               context, plan.settings.priority - 1));
+    return failure(
+        fmt::format("{} is forwarded instead of delivered to limpid: a fib rule before priority {} decides first: see "
+                    "`ip rule`, and set intercept.priority to come before it",
+                    context, plan.settings.priority - 1));
   return {};
 }
 

@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
@@ -72,14 +70,14 @@ class Supervisor {
   explicit Supervisor(const RunOptions& options) : options_(options) {}
 
   int run() {
-    asio::co_spawn(io_, live(), asio::detached);
+    run_beside(io_, live());
     io_.run();
     return exit_status_;
   }
 
  private:
   asio::awaitable<void> live() {
-    asio::co_spawn(io_, hear_signals(), asio::detached);
+    run_beside(io_, hear_signals());
     const Result<> started = co_await start();
     if (!started && !stop_wanted_) {
       spdlog::error("{}", started.error().what);
@@ -98,7 +96,7 @@ class Supervisor {
     if (Result<> prepared = prepare(); !prepared) co_return prepared;
     if (Result<> installed = install(); !installed) co_return installed;
     const Clock::time_point until = Clock::now() + start_within;
-    asio::co_spawn(io_, worker_->keep(), asio::detached);
+    run_beside(io_, worker_->keep());
     while (!worker_->is_ready() && !stop_wanted_ && Clock::now() < until) co_await worker_ready_.wait(until);
     if (!worker_->is_ready()) co_return failure("start the worker: it did not become ready within 5 s");
     const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
@@ -106,14 +104,16 @@ class Supervisor {
     if (Result<> probed = probe_routes(plan_); !probed) co_return failure_in("look-up of a route", probed);
     if (stop_wanted_) co_return Result<>{};
     taking_wanted_ = true;
-    if (Result<> taking = installation_->change(wanted_conditions()); !taking) co_return failure_in("start taking", taking);
+    if (Result<> taking = installation_->change(wanted_conditions()); !taking)
+      co_return failure_in("start taking", taking);
     state_ = "ready";
     was_ready_ = true;
-    asio::co_spawn(io_, watcher_->keep(), asio::detached);
-    asio::co_spawn(io_, follow(*network_), asio::detached);
-    asio::co_spawn(io_, follow(*firewall_), asio::detached);
-    asio::co_spawn(io_, look_now_and_then(), asio::detached);
-    spdlog::info("ready: {} path threads, at most {} sessions", worker_settings_.threads, worker_settings_.path.sessions_max);
+    run_beside(io_, watcher_->keep());
+    run_beside(io_, follow(*network_));
+    run_beside(io_, follow(*firewall_));
+    run_beside(io_, look_now_and_then());
+    spdlog::info("ready: {} path threads, at most {} sessions", worker_settings_.threads,
+                 worker_settings_.path.sessions_max);
     ::sd_notify(0, "READY=1");
     co_return Result<>{};
   }
@@ -125,28 +125,25 @@ class Supervisor {
     if (!descriptors) return std::unexpected(descriptors.error());
     pipes_ = BulkPipes::open(std::min<std::uint64_t>(most_pipes, *descriptors / 32));
     if (Result<> confined = confine_supervisor(); !confined) return confined;
-    Result<ControlServer> control = ControlServer::open(
-        io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
-    if (!control) return std::unexpected(control.error());
-    control_ = std::make_unique<ControlServer>(std::move(*control));
-    asio::co_spawn(io_, control_->serve(), asio::detached);
     Result<AccessSink> sink = AccessSink::open(io_, config.log.access);
     if (!sink) return std::unexpected(sink.error());
     access_sink_ = std::make_unique<AccessSink>(std::move(*sink));
     const Result<WorkerAccount> account = find_worker_account(config.process.user);
     if (!account) return std::unexpected(account.error());
     if (!account->exists)
-      spdlog::warn("there is no user \"{}\": the worker runs as uid {}; scripts/install makes the user", config.process.user,
-                   account->account.uid);
+      spdlog::warn("there is no user \"{}\": the worker runs as uid {}; scripts/install makes the user",
+                   config.process.user, account->account.uid);
     return plan_and_survey(*account, *descriptors);
   }
 
   Result<> plan_and_survey(const WorkerAccount& account, std::uint64_t descriptors) {
     const Config& config = options_.config;
-    Result<Listeners> listeners = Listeners::open(path_threads(), config.intercept.own_mark.with(config.intercept.mark));
+    Result<Listeners> listeners =
+        Listeners::open(path_threads(), config.intercept.own_mark.with(config.intercept.mark));
     if (!listeners) return std::unexpected(listeners.error());
     listeners_ = std::make_unique<Listeners>(std::move(*listeners));
-    plan_ = {.settings = config.intercept, .ports = listeners_->ports(), .worker_uid = account.account.uid, .cgroup = {}};
+    plan_ = {
+        .settings = config.intercept, .ports = listeners_->ports(), .worker_uid = account.account.uid, .cgroup = {}};
     if (config.intercept.local) {
       Result<Nft> nft = Nft::open();
       if (!nft) return std::unexpected(nft.error());
@@ -193,6 +190,11 @@ class Supervisor {
         WorkerKeeper::Events{.started = [this](const Child& child) { watcher_->watch_worker(child); },
                              .ready = [this] { worker_is_ready(); },
                              .gone = [this](const std::string& how) { worker_is_gone(how); }});
+    Result<ControlServer> control = ControlServer::open(
+        io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
+    if (!control) return std::unexpected(control.error());
+    control_ = std::make_unique<ControlServer>(std::move(*control));
+    run_beside(io_, control_->serve());
     return {};
   }
 
@@ -207,7 +209,7 @@ class Supervisor {
   void worker_is_gone(const std::string& how) {
     spdlog::error("the worker ended{}: its sessions were reset, another starts", how.empty() ? "" : " (" + how + ")");
     if (state_ == "ready") state_ = "no_worker";
-    asio::co_spawn(io_, let_go_without_worker(), asio::detached);
+    run_beside(io_, let_go_without_worker());
   }
 
   // Nobody answers: new connections wait in the listeners for a moment, then go direct or are refused.
@@ -249,7 +251,8 @@ class Supervisor {
   void look() {
     if (!installation_ || draining_) return;
     const Result<std::vector<std::string>> restored = installation_->restore();
-    if (!restored) spdlog::error("restore the interception: {}", restored.error().what);
+    if (!restored)
+      spdlog::error("restore the interception: {}", restored.error().what);
     else
       for (const std::string& line : *restored) spdlog::warn("somebody removed this, it is back: {}", line);
     Result<Survey> survey = surveyor_->look(plan_, installation_->conditions());
@@ -325,6 +328,10 @@ class Supervisor {
       const Removed removed = installation_->withdraw(keep_guard ? GuardFate::keep : GuardFate::remove);
       for (const Error& error : removed.errors) spdlog::error("withdraw: {}", error.what);
       if (!removed.errors.empty()) exit_status_ = 1;
+      if (removed.sockets.refused_by_kernel > 0)
+        spdlog::warn(
+            "this kernel does not destroy TIME_WAIT sockets: for 60 s a client that uses its port again may get no "
+            "answer");
       if (keep_guard) spdlog::info("without_us = \"closed\": connections are refused until `limpid withdraw`");
     }
     if (watcher_) watcher_->stand_down();
@@ -366,8 +373,9 @@ class Supervisor {
       status.early = conditions.early;
       status.cookies = conditions.cookies;
       if (installation_->destroyed().refused_by_kernel > 0)
-        status.degraded.push_back("this kernel does not destroy TIME_WAIT sockets: for 60 s after an end a client that uses its "
-                                  "port again may get no answer");
+        status.degraded.push_back(
+            "this kernel does not destroy TIME_WAIT sockets: for 60 s after an end a client that uses its "
+            "port again may get no answer");
     }
     if (plan_.ports.ipv6 == 0) status.degraded.push_back("IPv6 is not available on this machine: IPv4 only");
     if (!trouble_.empty()) status.degraded.push_back(trouble_);
@@ -379,7 +387,8 @@ class Supervisor {
   asio::io_context io_{1};
   int exit_status_ = 0;
   std::string state_ = "starting";
-  bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, draining_ = false, withdraw_all_ = false;
+  bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, draining_ = false,
+       withdraw_all_ = false;
   std::string trouble_;
   Signal stop_{io_}, worker_ready_{io_}, withdrawn_{io_};
   Plan plan_;

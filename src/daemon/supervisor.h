@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `limpid run`: owns the kernel state, the listeners, the two other processes, the access log and the control socket. Builds
-// them in that order's sense, and takes them down in reverse.
+// `limpid run`: owns the kernel state, the listeners, the two other processes, the access log and the control socket.
+// Builds them in that order's sense, and takes them down in reverse.
 #pragma once
 #include <string>
 

@@ -2,12 +2,16 @@
 // Waiting in the supervisor's coroutines (Boost.Asio, one thread).
 #pragma once
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <exception>
 #include <list>
+#include <utility>
 
 namespace limpid {
 
@@ -34,6 +38,14 @@ class Signal {
   boost::asio::io_context& io_;
   std::list<boost::asio::steady_timer*> waiting_;
 };
+
+// Runs it beside everything else. What it throws ends the process, and the watcher cleans up: nothing goes on half
+// dead.
+inline void run_beside(boost::asio::io_context& io, boost::asio::awaitable<void> coroutine) {
+  boost::asio::co_spawn(io, std::move(coroutine), [](std::exception_ptr thrown) {
+    if (thrown) std::rethrow_exception(thrown);
+  });
+}
 
 inline boost::asio::awaitable<void> pause_for(boost::asio::io_context& io, Clock::duration duration) {
   boost::asio::steady_timer timer(io, duration);

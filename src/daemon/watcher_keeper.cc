@@ -23,8 +23,7 @@ Result<> WatcherKeeper::start() {
   if (Result<> sent = child_->channel.send_value(MessageKind::orders, orders_, {&descriptor, 1}); !sent)
     return failure_in("start the watcher", sent);
   const Result<Message> ready = child_->channel.wait(5000);
-  if (!ready || ready->kind != MessageKind::ready)
-    return failure("start the watcher: it ended with " + reap(*child_));
+  if (!ready || ready->kind != MessageKind::ready) return failure("start the watcher: it ended with " + reap(*child_));
   if (worker_.is_open()) {
     const int worker = worker_.raw();
     return child_->channel.send(MessageKind::worker, {}, {&worker, 1});
@@ -41,8 +40,9 @@ boost::asio::awaitable<void> WatcherKeeper::keep() {
       gone_(reap(*child_));
       child_.reset();
     }
-    if (deaths > 0) co_await pause_for(io_, std::min(std::chrono::milliseconds(50) * (1 << std::min(deaths, 7)),
-                                                     std::chrono::milliseconds(5000)));
+    if (deaths > 0)
+      co_await pause_for(
+          io_, std::min(std::chrono::milliseconds(50) * (1 << std::min(deaths, 7)), std::chrono::milliseconds(5000)));
     if (standing_down_) break;
     if (Result<> started = start(); !started) {
       if (child_) kill_and_reap(*child_);

@@ -16,7 +16,7 @@
 namespace limpid {
 namespace {
 
-constexpr int patience = 5000;          // ms for the supervisor to send the orders
+constexpr int patience = 5000;           // ms for the supervisor to send the orders
 constexpr int worker_dies_within = 500;  // ms: the kernel kills the worker with its supervisor (PR_SET_PDEATHSIG)
 
 bool has_ended(const Fd& pidfd, int milliseconds) {

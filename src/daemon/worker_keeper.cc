@@ -10,7 +10,8 @@ namespace {
 // The next start at once, unless workers die young.
 Clock::duration back_off(Clock::duration lived, int deaths_in_a_row) {
   if (lived > std::chrono::seconds(10) || deaths_in_a_row <= 1) return Clock::duration::zero();
-  return std::min<Clock::duration>(std::chrono::seconds(5), std::chrono::milliseconds(50) * (1 << std::min(deaths_in_a_row, 8)));
+  return std::min<Clock::duration>(std::chrono::seconds(5),
+                                   std::chrono::milliseconds(50) * (1 << std::min(deaths_in_a_row, 8)));
 }
 
 }  // namespace
@@ -31,7 +32,8 @@ boost::asio::awaitable<void> WorkerKeeper::keep() {
     events_.gone(how);
     const auto lived = Clock::now() - begun;
     deaths_in_a_row = lived > std::chrono::seconds(10) ? 1 : deaths_in_a_row + 1;
-    if (const auto delay = back_off(lived, deaths_in_a_row); delay > Clock::duration::zero()) co_await pause_for(io_, delay);
+    if (const auto delay = back_off(lived, deaths_in_a_row); delay > Clock::duration::zero())
+      co_await pause_for(io_, delay);
   }
 }
 
@@ -91,7 +93,8 @@ Result<> WorkerKeeper::hear(const Message& message) {
       reported_ = beat->report;
       break;
     }
-    default: return failure("it sent a message that is not a worker's");
+    default:
+      return failure("it sent a message that is not a worker's");
   }
   heard_.notify();
   return {};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Keeps a worker process alive: starts it, hands it what it needs, hears its heartbeats, ends one that hangs, starts the next.
+// Keeps a worker process alive: starts it, hands it what it needs, hears its heartbeats, ends one that hangs, starts
+// the next.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -41,8 +42,8 @@ class WorkerKeeper {
   [[nodiscard]] std::uint64_t restarts() const { return started_ > 0 ? started_ - 1 : 0; }
   // Of this worker and all before it; as of the last heartbeat.
   [[nodiscard]] CounterValues counters() const;
-  // Asks for a report and waits for it, for that long at the most; whether it has come. Everything sent to the worker before
-  // has been obeyed then.
+  // Asks for a report and waits for it, for that long at the most; whether it has come. Everything sent to the worker
+  // before has been obeyed then.
   boost::asio::awaitable<bool> refresh(std::chrono::milliseconds patience);
   // Tells the worker the start probe's port.
   [[nodiscard]] Result<> announce_probe(int family, std::uint16_t port);

@@ -20,7 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds heartbeat_interval{500};
 constexpr int dies_with_supervisor_within = 1000;  // ms
-constexpr int patience = 5000;  // ms for the supervisor to send what it has announced
+constexpr int patience = 5000;                     // ms for the supervisor to send what it has announced
 
 struct Orders {
   WorkerSettings settings;
@@ -75,8 +75,8 @@ class WorkerProcess {
     std::vector<std::jthread> threads;
     for (const auto& worker : workers_) threads.emplace_back([&worker] { worker->run(); });
     Result<> served = serve();
-    // A dying supervisor's channel closes before its table does, and until that is gone we are still sent connections: so on
-    // until the kernel kills us (PR_SET_PDEATHSIG), which is its last step.
+    // A dying supervisor's channel closes before its table does, and until that is gone we are still sent connections:
+    // so on until the kernel kills us (PR_SET_PDEATHSIG), which is its last step.
     if (!served) ::poll(nullptr, 0, dies_with_supervisor_within);
     // Whatever has ended us, the sessions end as resets.
     state_.ending = true;
@@ -125,7 +125,8 @@ class WorkerProcess {
       case MessageKind::descriptors:  // listeners in place of dead ones
         for (Fd& fd : message.fds) workers_[next_for_listener_++ % workers_.size()]->add_listener(std::move(fd));
         return {};
-      default: return failure("the supervisor sent a message that is not for a worker");
+      default:
+        return failure("the supervisor sent a message that is not for a worker");
     }
   }
 

@@ -172,11 +172,14 @@ TEST_F(InstallationTest, WaitsForAWatcherThatIsCleaningUp) {
   cleaning.join();
 }
 
-TEST_F(InstallationTest, ReplacesAnOwnerlessTableOfItsName) {
-  shell("nft add table inet limpid; nft add chain inet limpid old");
-  Result<Installation> installation = Installation::install(plan, {.taking = true}, no_patience);
-  ASSERT_TRUE(installation) << installation.error().what;
-  EXPECT_THAT(kernel_state(), Not(HasSubstr("chain old")));
+TEST_F(InstallationTest, LeavesAnOwnerlessTableOfItsNameToItsOwner) {
+  shell("nft add table inet limpid; nft add chain inet limpid theirs");
+  const std::string before = kernel_state();
+  const Result<Installation> installation = Installation::install(plan, {.taking = true}, no_patience);
+  ASSERT_FALSE(installation);
+  EXPECT_THAT(installation.error().what, HasSubstr("a table inet limpid that is not limpid's"));
+  EXPECT_EQ(kernel_state(), before);
+  shell("nft delete table inet limpid");
 }
 
 TEST_F(InstallationTest, TakesOverFromADeadInstance) {

@@ -55,9 +55,12 @@ Result<bool> try_to_claim(Nft& nft) {
   const auto holder = holder_of(nft, "inet limpid");
   if (!holder) return std::unexpected(holder.error());
   if (*holder == Holder::owner) return false;
-  // A table does not get an owner later on: one without is replaced. "create" refuses if another was faster.
-  const std::string replace = *holder == Holder::nobody ? "delete table inet limpid\n" : "";
-  const auto created = nft.run(replace + "create table inet limpid { flags owner; }\n");
+  // Ours always has an owner, so this is not what a dead one left.
+  if (*holder == Holder::nobody)
+    return failure(
+        "there is a table inet limpid that is not limpid's: see \"nft list table inet limpid\", and remove it with "
+        "\"nft delete table inet limpid\" if nobody needs it");
+  const auto created = nft.run("create table inet limpid { flags owner; }\n");  // refuses if another was faster
   if (created) return true;
   const auto now = holder_of(nft, "inet limpid");
   if (now && *now == Holder::owner) return false;
@@ -103,12 +106,8 @@ Removed remove_leftovers(Nft& nft, Mark own_mark, GuardFate guard) {
 Result<Removed> clean_up(Mark own_mark, GuardFate guard, std::chrono::milliseconds patience) {
   Result<Nft> nft = Nft::open();
   if (!nft) return std::unexpected(nft.error());
-  const auto holder = holder_of(*nft, "inet limpid");
-  if (!holder) return std::unexpected(holder.error());
   if (const Result<> claimed = claim(*nft, patience); !claimed) return std::unexpected(claimed.error());
-  Removed removed = remove_leftovers(*nft, own_mark, guard);
-  if (*holder == Holder::nobody) removed.what.insert(removed.what.begin(), "table inet limpid");
-  return removed;  // nft's end takes the table along
+  return remove_leftovers(*nft, own_mark, guard);  // nft's end takes the table along
 }
 
 }  // namespace limpid

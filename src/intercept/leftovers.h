@@ -23,8 +23,8 @@ struct Removed {
 };
 
 // Takes `table inet limpid` for this nft, empty and with `flags owner`: the lock of "one instance a network namespace".
-// An ownerless one of that name is replaced. Another owner is waited for that long, since a watcher that cleans up
-// holds it for a moment.
+// An ownerless one of that name is somebody else's, and an error. Another owner is waited for that long, since a
+// watcher that cleans up holds it for a moment.
 [[nodiscard]] Result<> claim(Nft& nft, std::chrono::milliseconds patience);
 
 // With the lock held: what a dead instance left goes, going on past failures. Running it again finds nothing.

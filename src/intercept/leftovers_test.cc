@@ -31,7 +31,7 @@ struct LeftoversTest : FreshNamespace {
       if (route.family == AF_INET6) shell("ip " + route.text());
     shell("ip route add local 192.0.2.0/24 dev lo table 99 proto 153");  // of another configuration
     for (const FibRule& rule : fib_rules(plan)) shell("ip " + rule.text());
-    shell("nft add table inet limpid; nft -f - <<'END'\n" + guard(plan) + "END");
+    shell("nft -f - <<'END'\n" + guard(plan) + "END");
   }
   Removed clean(GuardFate fate) const {
     const Result<Removed> removed = clean_up(plan.settings.own_mark, fate, 0ms);
@@ -44,7 +44,7 @@ TEST_F(LeftoversTest, GoAndNothingElseDoes) {
   leave_everything();
   const Removed removed = clean(GuardFate::remove);
   EXPECT_THAT(removed.errors, IsEmpty());
-  EXPECT_THAT(removed.what, SizeIs(6 + 1 + 2));
+  EXPECT_THAT(removed.what, SizeIs(6 + 1 + 1));
   EXPECT_THAT(removed.what, Contains("table inet limpid_guard"));
   const std::string rest = shell("ip route show table 99 2>/dev/null || true");
   EXPECT_EQ(rest, "local 192.0.2.0/24 dev lo proto 153 scope host \n")
@@ -66,6 +66,15 @@ TEST_F(LeftoversTest, IncludeTheGuardOnlyIfSoTold) {
   leave_everything();
   EXPECT_THAT(clean(GuardFate::keep).errors, IsEmpty());
   EXPECT_THAT(shell("nft list tables"), HasSubstr("limpid_guard"));
+}
+
+TEST_F(LeftoversTest, AreNotASomebodyElsesTableOfOurName) {
+  shell("nft add table inet limpid; nft add chain inet limpid theirs");
+  const std::string state = kernel_state();
+  const Result<Removed> removed = clean_up(plan.settings.own_mark, GuardFate::remove, 0ms);
+  ASSERT_FALSE(removed);
+  EXPECT_THAT(removed.error().what, HasSubstr("a table inet limpid that is not limpid's"));
+  EXPECT_EQ(kernel_state(), state);
 }
 
 TEST_F(LeftoversTest, AreNotTakenFromALivingInstance) {

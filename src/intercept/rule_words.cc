@@ -94,11 +94,13 @@ void add_common_sets(const Plan& plan, Table& table) {
     table.sets.push_back(
         interval_set("clients", "ifname", fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""))));
   table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings)));
+  // A named set: libnftables 1.0.6 crashes when it lists an anonymous one whose elements the kernel will not tell.
+  table.sets.push_back({"not_routed", "type fib_addrtype; elements = { local, broadcast, multicast, anycast };"});
   add_prefix_sets(plan, table);
 }
 
 void add_exceptions(const Plan& plan, Lines& rules) {
-  rules.push_back("fib daddr type { local, broadcast, multicast, anycast } return");
+  rules.push_back("fib daddr type @not_routed return");
   for (const int family : families(plan)) {
     const Words word = words(family);
     if (!prefixes(plan.settings.bypass, family).empty())

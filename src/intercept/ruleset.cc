@@ -108,7 +108,7 @@ Chain zone_chain(const Plan& plan) {
                        has("meta mark", plan.settings.own_mark.with(plan.settings.mark)), clients_zone)}};
 }
 
-// ---- The servers' side: after conntrack, since masquerade must be undone before a packet finds its socket.
+// ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
 Chain servers_chain(const Plan& plan) {
   const Intercept& settings = plan.settings;
@@ -123,6 +123,15 @@ Chain servers_chain(const Plan& plan) {
               "# TIME_WAIT of ours: \"socket mark\" does not see it.",
               fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
           }};
+}
+
+// An ICMPv6 error quotes the packet as it left this machine. Where masquerade had changed it, the quote is put right in
+// the hook at dstnat only; for IPv4 the socket look-up asks conntrack itself (net/ipv4/netfilter/nf_socket_ipv4.c).
+Chain late_errors_chain(const Plan& plan) {
+  return {"late_errors",
+          "type filter hook prerouting priority dstnat + 5;",
+          {fmt::format("meta l4proto ipv6-icmp {} {} accept", is_upstream_socket(plan.settings),
+                       give(plan.settings.mark))}};
 }
 
 // ---- All together. A chain stands before those that jump to it.
@@ -140,6 +149,7 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   table.chains.push_back(clients_chain(plan, conditions));
   table.chains.push_back(servers_chain(plan));
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
+  if (conditions.zones && plan.ports.ipv6 != 0) table.chains.push_back(late_errors_chain(plan));
   if (plan.settings.local) add_local_chains(plan, table);
   return table;
 }

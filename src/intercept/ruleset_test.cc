@@ -40,6 +40,7 @@ table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8 }; }
 	set bypass_from4 { type ipv4_addr; flags interval; auto-merge; elements = { 192.0.2.7/32 }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
@@ -47,7 +48,7 @@ table inet limpid {
 	set take_tcp { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
 	chain syn {
 		tcp dport != @take_tcp return
-		fib daddr type { local, broadcast, multicast, anycast } return
+		fib daddr type @not_routed return
 		ip daddr @bypass4 return
 		ip saddr @bypass_from4 return
 		ip6 daddr @bypass6 return
@@ -106,11 +107,12 @@ ip -6 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol
 table inet limpid_guard {
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
 	chain refuse {
 		tcp dport != @tcp_ports return
-		fib daddr type { local, broadcast, multicast, anycast } return
+		fib daddr type @not_routed return
 		ip6 daddr @bypass6 return
 		ip6 saddr @bypass_from6 return
 		meta nfproto ipv6 reject with tcp reset
@@ -136,6 +138,7 @@ table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
 	set take_tcp { type inet_service; flags interval; auto-merge; }
@@ -144,7 +147,7 @@ table inet limpid {
 	set closing6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10m; }
 	chain syn {
 		tcp dport != @take_tcp return
-		fib daddr type { local, broadcast, multicast, anycast } return
+		fib daddr type @not_routed return
 		ip6 daddr @bypass6 return
 		ip6 saddr @bypass_from6 return
 		update @handshakes6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
@@ -185,6 +188,10 @@ table inet limpid {
 		type filter hook output priority raw; policy accept;
 		meta mark & 0x50000000 == 0x50000000 fib daddr type != local ct zone set 5300
 	}
+	chain late_errors {
+		type filter hook prerouting priority dstnat + 5; policy accept;
+		meta l4proto ipv6-icmp socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
 	chain steer {
 		meta mark set meta mark & 0xdfffffff | 0x20000000 accept
 	}
@@ -202,7 +209,7 @@ table inet limpid {
 		delete @taken6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
 		delete @closing6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
 		tcp dport != @take_tcp return
-		fib daddr type { local, broadcast, multicast, anycast } return
+		fib daddr type @not_routed return
 		ip6 daddr @bypass6 return
 		ip6 saddr @bypass_from6 return
 		update @taken6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport } goto steer

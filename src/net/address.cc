@@ -94,7 +94,8 @@ socklen_t Endpoint::to_sockaddr(sockaddr_storage& storage) const {
 }
 
 std::string Endpoint::text() const {
-  return family() == AF_INET ? fmt::format("{}:{}", address.text(), port) : fmt::format("[{}]:{}", address.text(), port);
+  return family() == AF_INET ? fmt::format("{}:{}", address.text(), port)
+                             : fmt::format("[{}]:{}", address.text(), port);
 }
 
 Result<Prefix> Prefix::parse(std::string_view text) {

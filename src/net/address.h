@@ -77,8 +77,8 @@ struct Mark {
   std::uint32_t bits = 0;
   std::uint32_t mask = 0;
 
-  // Bits and mask in hexadecimal or decimal; the mask may be left out (then it equals the bits). Bits must not be zero and
-  // must lie within the mask.
+  // Bits and mask in hexadecimal or decimal; the mask may be left out (then it equals the bits). Bits must not be zero
+  // and must lie within the mask.
   static Result<Mark> parse(std::string_view text);
   [[nodiscard]] Mark with(Mark other) const { return {bits | other.bits, mask | other.mask}; }
   [[nodiscard]] std::string text() const;

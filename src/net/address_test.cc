@@ -45,13 +45,15 @@ TEST(Prefix, RefusesHostBitsAndOddLengths) {
 TEST(PortRange, ReadsAPortOrARange) {
   EXPECT_EQ(*PortRange::parse("80"), (PortRange{80, 80}));
   EXPECT_EQ(PortRange::parse("8000-8999")->text(), "8000-8999");
-  for (const char* text : {"0", "65536", "9-8", "80-", "-80", "1-2-3", "http", ""}) EXPECT_FALSE(PortRange::parse(text)) << text;
+  for (const char* text : {"0", "65536", "9-8", "80-", "-80", "1-2-3", "http", ""})
+    EXPECT_FALSE(PortRange::parse(text)) << text;
 }
 
 TEST(Mark, NeedsBitsAndKeepsThemInItsMask) {
   EXPECT_EQ(*Mark::parse("0x10/0xf0"), (Mark{0x10, 0xf0}));
   EXPECT_EQ(*Mark::parse("16"), (Mark{16, 16}));
-  for (const char* text : {"0", "0x0/0xff", "0x10/0x0f", "0x1ffffffff", "mark", "0x10/", ""}) EXPECT_FALSE(Mark::parse(text)) << text;
+  for (const char* text : {"0", "0x0/0xff", "0x10/0x0f", "0x1ffffffff", "mark", "0x10/", ""})
+    EXPECT_FALSE(Mark::parse(text)) << text;
 }
 
 }  // namespace

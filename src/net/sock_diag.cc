@@ -23,11 +23,11 @@ constexpr int tcp_new_syn_recv = 12;
 constexpr std::uint32_t every_state = (1U << (tcp_new_syn_recv + 1)) - 1;
 constexpr std::uint32_t all_but_listen = every_state & ~(1U << TCP_LISTEN);
 
-// Destroying takes time, and what is just closing may come back as TIME_WAIT: look again, but not for ever.
-constexpr int sweeps = 5;
+// Destroying takes time, and what is just closing comes back as TIME_WAIT: look again, but not for ever.
+constexpr int sweeps = 10;
 
-// A filter program of inet_diag (net/ipv4/inet_diag.c): jump past the end if the condition holds, one word further (and
-// so out of bounds: "no") if it does not.
+// A filter program of inet_diag (inet_diag_bc_run() in net/ipv4/inet_diag.c) with one condition: the jump that lands on
+// the program's end means "dump it", the one that lands a word behind it "do not".
 struct MarkFilter {
   inet_diag_bc_op op;
   inet_diag_markcond condition;
@@ -80,22 +80,29 @@ Result<> destroy(Netlink& netlink, const inet_diag_msg& victim) {
   return {};
 }
 
-// One look at a family. Counts what it destroyed; what the kernel refused is the last look's count.
-Result<std::uint64_t> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states, std::uint64_t& refused) {
+// What one look at a family came to.
+struct Sweep {
+  std::uint64_t destroyed = 0;
+  std::uint64_t vanished = 0;  // ended by themselves meanwhile, or became TIME_WAIT sockets, which are others
+  std::uint64_t refused = 0;
+};
+
+Result<Sweep> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states) {
   const auto victims = dump(netlink, family, mark, states);
   if (!victims) return std::unexpected(victims.error());
-  std::uint64_t destroyed = 0;
-  refused = 0;
+  Sweep result;
   for (const NetlinkAnswer& victim : *victims) {
-    const Result<> result = destroy(netlink, body(victim));
-    if (result)
-      ++destroyed;
-    else if (result.error().code == EOPNOTSUPP)
-      ++refused;
-    else if (result.error().code != ENOENT)  // it ended by itself
-      return std::unexpected(result.error());
+    const Result<> outcome = destroy(netlink, body(victim));
+    if (outcome)
+      ++result.destroyed;
+    else if (outcome.error().code == ENOENT)
+      ++result.vanished;
+    else if (outcome.error().code == EOPNOTSUPP)
+      ++result.refused;
+    else
+      return std::unexpected(outcome.error());
   }
-  return destroyed;
+  return result;
 }
 
 }  // namespace
@@ -121,10 +128,11 @@ Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed) {
   for (const int family : {AF_INET, AF_INET6}) {
     std::uint64_t refused = 0;
     for (int count = 0; count < sweeps; ++count) {
-      const Result<std::uint64_t> destroyed = sweep(*netlink, family, mark, states, refused);
-      if (!destroyed) return failure_in(fmt::format("destroy {} TCP sockets", family_name(family)), destroyed);
-      sum.destroyed += *destroyed;
-      if (*destroyed == 0) break;
+      const Result<Sweep> result = sweep(*netlink, family, mark, states);
+      if (!result) return failure_in(fmt::format("destroy {} TCP sockets", family_name(family)), result);
+      sum.destroyed += result->destroyed;
+      refused = result->refused;
+      if (result->destroyed + result->vanished == 0) break;
     }
     sum.refused_by_kernel += refused;
   }

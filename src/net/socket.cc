@@ -96,12 +96,14 @@ std::expected<Accepted, int> accept_client(int listener) {
 
 bool is_from_loopback(int accepted_fd, int family) {
   // A TCP socket remembers the interface of its SYN and tells it as "packet options" (net/ipv4/ip_sockglue.c,
-  // IP_PKTOPTIONS; net/ipv6/ipv6_sockglue.c, IPV6_2292PKTOPTIONS). The loopback interface has index 1 in every namespace.
+  // IP_PKTOPTIONS; net/ipv6/ipv6_sockglue.c, IPV6_2292PKTOPTIONS). The loopback interface has index 1 in every
+  // namespace.
   constexpr int loopback_index = 1;
   alignas(cmsghdr) char control[256];
   socklen_t length = sizeof control;
   const bool v4 = family == AF_INET;
-  if (::getsockopt(accepted_fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_PKTOPTIONS : IPV6_2292PKTOPTIONS, control, &length) != 0)
+  if (::getsockopt(accepted_fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_PKTOPTIONS : IPV6_2292PKTOPTIONS, control, &length) !=
+      0)
     return false;
   msghdr message{};
   message.msg_control = control;

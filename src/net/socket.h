@@ -12,10 +12,10 @@
 
 namespace limpid {
 
-// A listening, non-blocking, transparent socket in an SO_REUSEPORT group; port 0 takes a free one. The options that every
-// accepted socket needs are set here, for accept(2) hands them on: the mark, SO_LINGER {1,0} (a process that dies sends a
-// reset, never an end of file that would pass for the end of the data), TCP_NODELAY, SO_OOBINLINE, SO_KEEPALIVE, and
-// IP_PKTINFO (is_from_loopback). Needs CAP_NET_ADMIN or CAP_NET_RAW.
+// A listening, non-blocking, transparent socket in an SO_REUSEPORT group; port 0 takes a free one. The options that
+// every accepted socket needs are set here, for accept(2) hands them on: the mark, SO_LINGER {1,0} (a process that dies
+// sends a reset, never an end of file that would pass for the end of the data), TCP_NODELAY, SO_OOBINLINE,
+// SO_KEEPALIVE, and IP_PKTINFO (is_from_loopback). Needs CAP_NET_ADMIN or CAP_NET_RAW.
 [[nodiscard]] Result<Fd> listen_transparent(const Endpoint& at, Mark mark);
 
 [[nodiscard]] Result<Endpoint> local_endpoint(int fd);
@@ -26,7 +26,8 @@ namespace limpid {
 struct Accepted {
   Fd fd;
   Endpoint client;
-  Endpoint destination;  // where the client meant to go: getsockname(2) of a transparent socket, never conntrack's answer
+  Endpoint
+      destination;  // where the client meant to go: getsockname(2) of a transparent socket, never conntrack's answer
 };
 // accept4(2), non-blocking. Errno otherwise.
 [[nodiscard]] std::expected<Accepted, int> accept_client(int listener);
@@ -34,8 +35,8 @@ struct Accepted {
 // Did the connection come over the loopback interface, that is: did this machine open it itself?
 [[nodiscard]] bool is_from_loopback(int accepted_fd, int family);
 
-// A non-blocking socket for a connection to an upstream, marked and with the options of listen_transparent(); it may bind
-// foreign addresses. Needs CAP_NET_RAW.
+// A non-blocking socket for a connection to an upstream, marked and with the options of listen_transparent(); it may
+// bind foreign addresses. Needs CAP_NET_RAW.
 [[nodiscard]] std::expected<Fd, int> upstream_socket(int family, Mark mark);
 
 // bind(2); 0 or errno. With port 0 the port is chosen at connect(2), by the whole 4-tuple (IP_BIND_ADDRESS_NO_PORT).

@@ -60,7 +60,8 @@ TEST_P(Sockets, KnowWhetherTheSynCameOverLoopback) {
   ASSERT_TRUE(plug_cable({here(), "a"}, {other, "b"}, std::chrono::seconds(5)));
   const Address here_address = *Address::parse(family == AF_INET ? "10.9.0.1" : "fd09::1");
   ASSERT_TRUE(add_address({here(), "a"}, {here_address, family == AF_INET ? 24 : 64}));
-  ASSERT_TRUE(add_address({other, "b"}, {*Address::parse(family == AF_INET ? "10.9.0.2" : "fd09::2"), family == AF_INET ? 24 : 64}));
+  ASSERT_TRUE(add_address({other, "b"},
+                          {*Address::parse(family == AF_INET ? "10.9.0.2" : "fd09::2"), family == AF_INET ? 24 : 64}));
   const Fd reachable = *listen_transparent({here_address, 0}, mark);
   Fd far;
   {

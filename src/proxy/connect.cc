@@ -39,16 +39,19 @@ int start(Session& session, const Flow& flow, SourceKept step) {
 CloseReason refusal_reason(int error) {
   if (is_taken(error)) return CloseReason::source_unavailable;
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ? CloseReason::error
-                                                                                    : connect_reason(error);
+                                                                                   : connect_reason(error);
 }
 
 }  // namespace
 
 CloseReason connect_reason(int error) {
   switch (error) {
-    case ECONNREFUSED: return CloseReason::connect_refused;
-    case ECONNRESET: return CloseReason::connect_refused;  // a reset in answer to our SYN, seen by a later call
-    case ETIMEDOUT: return CloseReason::connect_timeout;
+    case ECONNREFUSED:
+      return CloseReason::connect_refused;
+    case ECONNRESET:
+      return CloseReason::connect_refused;  // a reset in answer to our SYN, seen by a later call
+    case ETIMEDOUT:
+      return CloseReason::connect_timeout;
     case EHOSTUNREACH:
     case ENETUNREACH:
     case EHOSTDOWN:
@@ -56,8 +59,10 @@ CloseReason connect_reason(int error) {
     case EACCES:
     case EPERM:
     case EPROTO:
-    case ENOPROTOOPT: return CloseReason::connect_unreachable;
-    default: return CloseReason::connect_failed;
+    case ENOPROTOOPT:
+      return CloseReason::connect_unreachable;
+    default:
+      return CloseReason::connect_failed;
   }
 }
 
@@ -83,9 +88,15 @@ Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow&
     if (started != 0) co_return connect_reason(started);
   }
   switch (step) {
-    case SourceKept::port: counters.source_port_kept.add(1); break;
-    case SourceKept::address: counters.source_address_kept.add(1); break;
-    case SourceKept::no: counters.source_not_kept.add(1); break;
+    case SourceKept::port:
+      counters.source_port_kept.add(1);
+      break;
+    case SourceKept::address:
+      counters.source_address_kept.add(1);
+      break;
+    case SourceKept::no:
+      counters.source_not_kept.add(1);
+      break;
   }
   co_return std::nullopt;
 }

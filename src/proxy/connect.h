@@ -11,8 +11,8 @@ namespace limpid {
 
 class Session;
 
-// Opens session.upstream; a reason if it cannot be had. Fills record.source_kept and counts the steps of the ladder: the
-// client's address and port; its address and any port; refuse.
+// Opens session.upstream; a reason if it cannot be had. Fills record.source_kept and counts the steps of the ladder:
+// the client's address and port; its address and any port; refuse.
 Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow& flow);
 
 // What a failed connect(2) means (connect(2), icmp(7)).

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One end of a session: a socket and the coroutines that wait for it. At most one coroutine waits to read, one to write.
+// One end of a session: a socket and the coroutines that wait for it. At most one coroutine waits to read, one to
+// write.
 #pragma once
 #include <coroutine>
 

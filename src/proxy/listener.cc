@@ -45,13 +45,17 @@ void Listener::on_events(std::uint32_t) {
       case EMFILE:
       case ENFILE:
       case ENOBUFS:
-      case ENOMEM: return pause();  // the worker resumes us when a session has ended, or at its next tick
-      case EAGAIN: return;
+      case ENOMEM:
+        not_before_ = worker_.reactor().now() + shortage;
+        return pause();
+      case EAGAIN:
+        return;
       case EINVAL:  // somebody has ended the listener (SOCK_DESTROY): the supervisor will send another
         dead_ = true;
         return pause();
       // The connection has died in the queue, or the network reported its error here (accept(2)): on to the next.
-      default: break;
+      default:
+        break;
     }
   }
 }

@@ -16,11 +16,16 @@ class Listener final : public Pollable {
 
   [[nodiscard]] int resume();  // 0 or errno
   void pause();
-  [[nodiscard]] bool is_paused() const { return paused_; }
+  // Paused, and it is time to look again.
+  [[nodiscard]] bool wants_to_resume(Reactor::Clock::time_point now) const {
+    return paused_ && !dead_ && now >= not_before_;
+  }
   [[nodiscard]] bool is_dead() const { return dead_; }
   void on_events(std::uint32_t events) override;
 
  private:
+  // How long a listener leaves the kernel alone that had no descriptors or memory for it.
+  static constexpr std::chrono::milliseconds shortage{100};
   // Connections accepted in a row, so that one listener does not starve the sessions.
   static constexpr int batch = 16;
 
@@ -31,6 +36,7 @@ class Listener final : public Pollable {
   Endpoint endpoint_;
   bool paused_ = true;
   bool dead_ = false;
+  Reactor::Clock::time_point not_before_{};
 };
 
 }  // namespace limpid

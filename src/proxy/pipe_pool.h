@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Empty pipes to splice(2) through, opened by the supervisor, for an unprivileged process gets large ones for 64 pipes only
-// (pipe(7), pipe-user-pages-soft). Lent for as long as bytes are in them, so a few serve many.
+// Empty pipes to splice(2) through, opened by the supervisor, for an unprivileged process gets large ones for 64 pipes
+// only (pipe(7), pipe-user-pages-soft). Lent for as long as bytes are in them, so a few serve many.
 #pragma once
 #include <optional>
 #include <vector>
@@ -24,7 +24,7 @@ class PipePool {
     pipes_.pop_back();
     return pipe;
   }
-  // Only an empty pipe may come back: what is left in it would go to a stranger. A pipe that died with its session does not.
+  // Only an empty pipe may come back: what is left in it would go to a stranger.
   void give_back(Pipe pipe) { pipes_.push_back(std::move(pipe)); }
 
  private:

@@ -31,7 +31,9 @@ void Reactor::wait(Clock::time_point until) {
   const int n = ::epoll_wait(epoll_.raw(), events.data(), static_cast<int>(events.size()), timeout);
   CHECK(n >= 0 || errno == EINTR);
   now_ = Clock::now();
-  for (int i = 0; i < n; ++i) static_cast<Pollable*>(events[static_cast<std::size_t>(i)].data.ptr)->on_events(events[static_cast<std::size_t>(i)].events);
+  for (int i = 0; i < n; ++i)
+    static_cast<Pollable*>(events[static_cast<std::size_t>(i)].data.ptr)
+        ->on_events(events[static_cast<std::size_t>(i)].events);
 }
 
 void Reactor::turn(Clock::time_point until) {

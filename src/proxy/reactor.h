@@ -50,7 +50,8 @@ class Reactor {
     return Yield{*this};
   }
 
-  // Waits until `until` at the latest (not at all if a coroutine is ready), tells the Pollables, resumes the coroutines.
+  // Waits until `until` at the latest (not at all if a coroutine is ready), tells the Pollables, resumes the
+  // coroutines.
   void turn(Clock::time_point until);
 
   // The time as of the last wait.

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -55,6 +56,7 @@ Task<Went> send_rest(Direction& direction, std::span<const char> rest) {
     const ssize_t n = ::send(direction.to.fd(), copy.get() + sent, rest.size() - sent, MSG_NOSIGNAL);
     if (n >= 0) {
       sent += static_cast<std::size_t>(n);
+      direction.session.touch();
     } else if (must_wait(n)) {
       if (!co_await direction.to.writable()) co_return Went::wrong;
     } else if (!try_again(n)) {
@@ -71,6 +73,7 @@ Task<Went> drain_pipe(Direction& direction, Pipe& pipe, ssize_t in_pipe) {
                                static_cast<std::size_t>(in_pipe), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n >= 0) {
       in_pipe -= n;
+      direction.session.touch();
     } else if (must_wait(n)) {
       if (!co_await direction.to.writable()) co_return Went::wrong;
     } else if (!try_again(n)) {
@@ -78,6 +81,11 @@ Task<Went> drain_pipe(Direction& direction, Pipe& pipe, ssize_t in_pipe) {
     }
   }
   co_return Went::on;
+}
+
+// Empties the pipe of bytes that nobody wants any more.
+void throw_away(const Pipe& pipe, std::span<char> buffer) {
+  while (::read(pipe.read_end.raw(), buffer.data(), buffer.size()) > 0) continue;
 }
 
 // One turn through a pipe. Nothing to read: waits. No pipe to be had: the direction leaves bulk.
@@ -94,7 +102,8 @@ Task<Went> splice_turn(Direction& direction) {
   if (n > 0) {
     direction.count(n);
     const Went went = co_await drain_pipe(direction, *pipe, n);
-    if (went == Went::on) pool.give_back(std::move(*pipe));  // else it holds bytes, and is closed
+    if (went == Went::wrong) throw_away(*pipe, direction.session.worker.buffer());
+    pool.give_back(std::move(*pipe));
     if (n < small_splice) direction.bulk = false;
     co_return went;
   }

@@ -8,8 +8,8 @@ namespace limpid {
 
 class Session;
 
-// An end of file is passed on as one, and the other direction goes on for as long as it takes; a reset ends both. A reader
-// that is slow stops the reading from its peer: what waits is at most one buffer, or one pipe, a direction.
+// An end of file is passed on as one, and the other direction goes on for as long as it takes; a reset ends both. A
+// reader that is slow stops the reading from its peer: what waits is at most one buffer, or one pipe, a direction.
 Task<CloseReason> relay(Session& session);
 
 }  // namespace limpid

@@ -12,7 +12,8 @@ Task<CloseReason> serve(Session& session) {
   const Flow flow{session.record.client, session.record.destination};
 
   switch (session.worker.policy().decide(flow)) {
-    case Decision::direct: break;
+    case Decision::direct:
+      break;
   }
 
   if (session.client.open(std::move(session.accepted)) != 0) co_return CloseReason::error;
@@ -62,8 +63,6 @@ void Session::expire() {
     end(half_closed ? CloseReason::half_closed_timeout : CloseReason::idle_timeout);
 }
 
-void Session::touch() {
-  (half_closed ? worker.half_closed() : worker.idle()).arm(*this, worker.reactor().now());
-}
+void Session::touch() { (half_closed ? worker.half_closed() : worker.idle()).arm(*this, worker.reactor().now()); }
 
 }  // namespace limpid

@@ -13,8 +13,7 @@ namespace limpid {
 
 class Worker;
 
-class Session : public Deadline,
-                public boost::intrusive::list_base_hook<boost::intrusive::tag<class AllSessions>> {
+class Session : public Deadline, public boost::intrusive::list_base_hook<boost::intrusive::tag<class AllSessions>> {
  public:
   Session(Worker& worker, Accepted accepted);
   ~Session();
@@ -25,7 +24,7 @@ class Session : public Deadline,
   Leg client;
   Leg upstream;
   SessionRecord record;
-  Fd accepted;              // until `client` has taken it
+  Fd accepted;               // until `client` has taken it
   bool half_closed = false;  // one end has said its last
   Reactor::Clock::time_point started;
 

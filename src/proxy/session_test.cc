@@ -33,8 +33,8 @@ class Sessions : public FreshNamespace {
   }
 
   struct Pair {
-    Fd client;   // the test's end
-    Fd server;   // likewise, of the destination; none if nobody accepts
+    Fd client;  // the test's end
+    Fd server;  // likewise, of the destination; none if nobody accepts
   };
 
   // A session from `client` to a destination of the test's own. Worker::run() has not begun.
@@ -135,7 +135,8 @@ class Sessions : public FreshNamespace {
 
   std::unique_ptr<Worker> make(const PathSettings& path, std::vector<Pipe> pipes = {}) {
     state_.sessions_free = path.sessions_max;
-    Result<std::unique_ptr<Worker>> worker = Worker::create(path, state_, {.listeners = {}, .pipes = std::move(pipes), .access_log = {}});
+    Result<std::unique_ptr<Worker>> worker =
+        Worker::create(path, state_, {.listeners = {}, .pipes = std::move(pipes), .access_log = {}});
     EXPECT_TRUE(worker);
     return std::move(*worker);
   }
@@ -256,7 +257,9 @@ TEST_F(Sessions, EndWhenNothingMoves) {
 TEST_F(Sessions, AreResetWhenTheWorkerEnds) {
   const std::unique_ptr<Worker> worker = make(settings());
   const Pair pair = open_session(*worker);
-  { const Running running(*worker, state_); }
+  {
+    const Running running(*worker, state_);
+  }
   EXPECT_EQ(read_error(pair.client), ECONNRESET);
   EXPECT_EQ(read_error(pair.server), ECONNRESET);
   EXPECT_EQ(std::as_const(*worker).counters().values().closed[static_cast<std::size_t>(CloseReason::withdrawn)], 1U);

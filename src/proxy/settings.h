@@ -11,11 +11,11 @@ namespace limpid {
 enum class SourceChoice : std::uint8_t { client, address, self };
 
 struct PathSettings {
-  Mark own_mark;                                         // of upstream sockets
-  SourceChoice source = SourceChoice::client;            // whose address and port the destination sees
-  bool require_port = false;                             // refuse when the client's port cannot be had
-  bool local = false;                                    // this machine's own connections come too
-  std::int64_t sessions_max = 0;                         // over all threads
+  Mark own_mark;                               // of upstream sockets
+  SourceChoice source = SourceChoice::client;  // whose address and port the destination sees
+  bool require_port = false;                   // refuse when the client's port cannot be had
+  bool local = false;                          // this machine's own connections come too
+  std::int64_t sessions_max = 0;               // over all threads
   std::chrono::milliseconds connect_timeout{};
   std::chrono::milliseconds idle_timeout{};
   std::chrono::milliseconds half_closed_timeout{};

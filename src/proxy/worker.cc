@@ -14,8 +14,7 @@ Result<std::unique_ptr<Worker>> Worker::create(const PathSettings& settings, Pat
   if (!reactor) return std::unexpected(reactor.error());
   Fd wakeup(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wakeup.is_open()) return errno_failure("eventfd", errno);
-  std::unique_ptr<Worker> worker(
-      new Worker(settings, state, std::move(parts), std::move(*reactor), std::move(wakeup)));
+  std::unique_ptr<Worker> worker(new Worker(settings, state, std::move(parts), std::move(*reactor), std::move(wakeup)));
   if (const int refusal = worker->reactor_.watch(worker->wakeup_.fd.raw(), EPOLLIN, worker->wakeup_))
     return errno_failure("epoll_ctl", refusal);
   for (const auto& listener : worker->listeners_)
@@ -91,8 +90,8 @@ void Worker::expire_sessions() {
 
 void Worker::resume_listeners() {
   for (const auto& listener : listeners_)
-    if (listener->is_paused() && !listener->is_dead() && state_.sessions_free.load(std::memory_order_relaxed) > 0)
-      (void)listener->resume();  // ENOMEM: again at the next tick
+    if (listener->wants_to_resume(reactor_.now()) && state_.sessions_free.load(std::memory_order_relaxed) > 0)
+      (void)listener->resume();  // ENOMEM: again at the next turn
 }
 
 bool Worker::reserve_session() {
@@ -124,7 +123,8 @@ void Worker::account(const Session& session) {
 bool Worker::answer_probe(const Accepted& accepted) {
   const int family = accepted.client.family();
   // Nothing else comes from the loopback address to a documentation address: another is not served either.
-  if (accepted.client.address != Address::loopback(family) || accepted.destination != probe_destination(family)) return false;
+  if (accepted.client.address != Address::loopback(family) || accepted.destination != probe_destination(family))
+    return false;
   const std::uint16_t port = state_.probes[family == AF_INET ? 0 : 1].load(std::memory_order_relaxed);
   if (accepted.client.port != port) return true;
   // An empty socket takes six bytes. If it does not, the probe gets no answer, which is what it is there to find out.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Fixtures of the system tests: a fresh lab a test, Limpid on its gateway, and the look afterwards that nothing is left.
+import fcntl
 import os
 import pathlib
 import shutil
@@ -16,6 +17,7 @@ from support.runner import Runner  # noqa: E402
 
 _TOOLS = ("ip", "nft", "tc", "ss", "strace", "setpriv")
 _CONGESTION = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+_CONGESTION_BEFORE = "/run/limpid-tests-congestion-control"
 _TIME_LIMIT = 120  # seconds for each of a test's set-up, call and teardown
 
 
@@ -55,13 +57,22 @@ def pytest_runtest_teardown(item):
 @pytest.fixture(scope="session")
 def cubic_allowed():
     """A namespace may use only congestion controls that the initial one allows to everybody."""
-    before = _CONGESTION.read_text()
-    if "cubic" in before.split():
+    with open(_CONGESTION_BEFORE, "a+", encoding="ascii") as before:
+        fcntl.flock(before, fcntl.LOCK_SH)
+        allowed = _CONGESTION.read_text()
+        if "cubic" not in allowed.split():
+            before.write(allowed)
+            before.flush()
+            _CONGESTION.write_text(f"{allowed.strip()} cubic")
         yield
-        return
-    _CONGESTION.write_text(f"{before.strip()} cubic")
-    yield
-    _CONGESTION.write_text(before)
+        try:
+            fcntl.flock(before, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # other tests still run: the last ones put it back
+        before.seek(0)
+        if allowed := before.readline():
+            _CONGESTION.write_text(allowed)
+        os.unlink(_CONGESTION_BEFORE)
 
 
 @pytest.fixture

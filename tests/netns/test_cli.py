@@ -109,6 +109,12 @@ def test_run_without_root_is_refused_in_one_line(lab, tmp_path):
     assert "root" in done.stderr or "CAP_NET_ADMIN" in done.stderr
 
 
+def test_an_access_log_that_cannot_be_opened_is_named(run, tmp_path):
+    code, said = run.refused("--access-log", tmp_path / "missing" / "access.log")
+    assert code == 1
+    assert "missing/access.log" in said and "No such file" in said
+
+
 def test_withdraw_without_root_is_refused(lab, tmp_path):
     assert lab.gateway.run(*NOBODY, BINARY, "withdraw", "--socket", tmp_path / "s", check=False).returncode == 1
 

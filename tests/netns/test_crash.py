@@ -192,6 +192,16 @@ def test_everything_killed_open_lets_connections_through_at_once(lab, run, famil
     expect_direct_at_once(lab, family, 40000)
 
 
+def test_killed_supervisor_and_watcher_take_the_worker_along(lab, run, family):
+    limpid = run()
+    download = Download(lab, family)
+    pids = limpid.kill("watcher", "supervisor")
+    download.expect_reset()
+    eventually(lambda: limpid.processes_are_gone(pids), CLEAN_WITHIN, "no process left")
+    expect_direct_at_once(lab, family)
+    run.withdraw()
+
+
 def test_everything_killed_is_cleaned_up_by_the_next_start(lab, run, family):
     limpid = run()
     leave_time_wait(lab, family, 40000)

@@ -85,6 +85,15 @@ def test_a_second_bridge_that_appears_later_changes_nothing(lab, run, family):
     expect_taken(lab, family)
 
 
+def test_a_machine_without_ipv6_is_served_in_ipv4_and_says_so(lab, run):
+    for device in "all", "default", "lo":
+        lab.gateway.sysctl(f"ipv6.conf.{device}.disable_ipv6", 1)
+    limpid = run("--local")
+    expect_taken(lab, IPV4)
+    expect_taken(lab, IPV4, namespace=lab.gateway)
+    assert any("IPv6" in sentence for sentence in limpid.status()["degraded"])
+
+
 def rename(lab, old, new):
     lab.gateway.ip(
         f"""link set {old} down

@@ -111,6 +111,18 @@ def test_a_start_that_is_refused_at_any_step_leaves_nothing(lab, run, tmp_path, 
         assert not run.control.exists(), f"{call} {step}: socket left"
 
 
+def test_a_supervisor_killed_at_any_step_of_its_start_leaves_nothing(lab, run, tmp_path):
+    steps = range(1, count_calls(run, tmp_path, "sendmsg") + 1, 3)
+    for step in steps:
+        strace = ("strace", "-D", "-qq", "-o", tmp_path / "trace", "-e", "trace=sendmsg")
+        limpid = run(ready=False, launcher=(*strace, "-e", f"inject=sendmsg:signal=SIGKILL:when={step}"))
+        limpid.notified(START_DEADLINE)
+        if limpid.is_running():
+            assert limpid.stop() == 0
+        eventually(lambda: not lab.gateway.processes() and not lab.state_difference(), 2, f"step {step}: nothing left")
+    run.withdraw()
+
+
 def count_calls(run, tmp_path, call):
     """How many such calls the supervisor makes until it is ready."""
     trace = tmp_path / "count"

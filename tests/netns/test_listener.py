@@ -4,6 +4,7 @@ import re
 
 import pytest
 from support import traffic
+from support.deadline import eventually
 
 
 def listeners(lab, pid):
@@ -22,9 +23,8 @@ def test_listeners_are_on_the_loopback_addresses_alone(lab, limpid):
 def test_a_connection_from_this_machine_to_the_listener_is_closed_and_counted(lab, limpid, family):
     ports = {port for address, port in listeners(lab, limpid.pids()["worker"]) if address == family.loopback}
     for count, port in enumerate(sorted(ports), 1):
-        client = lab.connect(family, family.loopback, port=port, namespace=lab.gateway)
         with pytest.raises(ConnectionResetError):
-            traffic.receive_all(client)
+            traffic.receive_all(lab.connect(family, family.loopback, port=port, namespace=lab.gateway))
         assert limpid.sessions_logged(count)[-1]["reason"] == "loop"
         assert limpid.close_reason("loop") == count
 
@@ -34,6 +34,19 @@ def test_a_connection_from_outside_to_the_listener_is_refused(lab, limpid, famil
         for address in family.gateway_lan, family.gateway_wan:
             with pytest.raises(ConnectionRefusedError):
                 lab.connect(family, address, port=port)
+
+
+def test_listeners_that_somebody_destroys_are_opened_again(lab, limpid, family):
+    old, old_server = lab.session(family)
+    lab.gateway.run("ss", "-K", "state", "listening", f"src {family.text(family.loopback, 0).rpartition(':')[0]}")
+
+    def is_taken():
+        client, server = lab.session(family)
+        traffic.exchange(client, server)
+        return lab.is_intercepted(client)
+
+    eventually(is_taken, 5, "a new connection taken")
+    traffic.exchange(old, old_server)
 
 
 def test_a_connection_from_outside_to_the_listeners_port_elsewhere_is_an_ordinary_one(lab, run, family):

@@ -111,6 +111,30 @@ def test_what_comes_in_by_another_interface_is_left_alone(lab, run, family):
     assert limpid.counter("accepted") == 0
 
 
+def test_a_server_behind_an_interface_of_clients_is_served_too(lab, run, family):
+    other = lab.add_other_server()
+    run(defaults=("--interface", "lan0,wan1", "--tcp", "8080"))
+    lab.listener(family, other)
+    client = lab.connect(family, family.other_server)
+    server = lab.accept(family, other)
+    assert lab.is_intercepted(client)
+    assert endpoint(server.getpeername()) == endpoint(client.getsockname())
+    sending = traffic.Background(traffic.send_stream, server, 8 << 20)
+    assert traffic.receive_stream(client) == sending.result()
+
+
+def test_connections_in_both_directions_are_taken_where_both_interfaces_are_named(lab, run, family):
+    run(defaults=("--interface", "lan0,wan0", "--tcp", "8080"))
+    up, up_server = lab.session(family)
+    lab.listener(family, lab.client)
+    down = lab.connect(family, family.client, namespace=lab.server)
+    down_server = lab.accept(family, lab.client)
+    for client, server in (up, up_server), (down, down_server):
+        assert lab.is_intercepted(client)
+        assert endpoint(server.getpeername()) == endpoint(client.getsockname())
+        traffic.exchange(client, server)
+
+
 def test_a_service_of_the_gateway_itself_is_left_alone(lab, limpid, family):
     lab.listener(family, lab.gateway)
     for address in family.gateway_lan, family.gateway_wan:
