@@ -25,6 +25,7 @@
 #include "daemon/worker_keeper.h"
 #include "intercept/installation.h"
 #include "intercept/survey.h"
+#include "net/sock_diag.h"
 
 namespace limpid {
 namespace {
@@ -311,12 +312,20 @@ class Supervisor {
     const Clock::time_point until = Clock::now() + options_.config.limits.drain_timeout;
     // Twice nobody: a handshake may have been under way.
     for (int quiet = 0; quiet < 2 && !hurry_ && Clock::now() < until && worker_->is_ready();) {
+      forget_time_wait();
       const bool fresh = co_await worker_->refresh(seconds(1));
       quiet = fresh && worker_->counters().sessions == 0 ? quiet + 1 : 0;
-      if (quiet < 2) co_await pause_for(io_, milliseconds(50));
+      if (quiet < 2) co_await pause_for(io_, milliseconds(100));
     }
     if (worker_->counters().sessions > 0)
       spdlog::warn("{} sessions have not ended within drain_timeout: they are reset", worker_->counters().sessions);
+  }
+
+  // Clients go direct now, and one that uses a port again that waits in one of our sockets would get no answer: what belongs to a
+  // socket is not forwarded.
+  void forget_time_wait() {
+    const Result<Destroyed> forgotten = destroy_tcp_sockets(options_.config.intercept.own_mark, Doomed::time_wait);
+    if (!forgotten) spdlog::warn("{}", forgotten.error().what);
   }
 
   asio::awaitable<void> take_down() {
