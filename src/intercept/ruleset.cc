@@ -43,7 +43,7 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   // A bridge that hands packets to iptables swallows those that are delivered here, at the hook's very first place:
   // only what is registered before it, at the lowest priority and later than it, sees them in time.
   chain.hook = fmt::format("type filter hook prerouting priority {};", conditions.early ? "-2147483648" : "raw");
-  chain.rules.push_back(fmt::format("iifname \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark)));
+  chain.rules.push_back(fmt::format("iif \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark)));
   if (!plan.settings.interfaces.empty())
     chain.rules.push_back(
         fmt::format("{} meta l4proto {{ tcp, icmp, ipv6-icmp }} goto from_clients", is_from_a_client(plan.settings)));
@@ -66,10 +66,10 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
       "# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy "
       "knows.",
       fmt::format("{} goto syn", new_connection),
-      "# A server on the clients' side: the chain \"servers\" takes what it sends us.",
-      fmt::format("{} return", is_upstream_socket(settings)),
       "# Divert: sessions of ours, and ICMP errors about them.",
       fmt::format("{} {}", is_accepted_socket(settings), take),
+      "# A server on the clients' side: the chain \"servers\" takes what it sends us.",
+      fmt::format("{} return", is_upstream_socket(settings)),
       "# Somebody else's sockets.",
       fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
       "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.",

@@ -59,10 +59,10 @@ table inet limpid {
 	chain from_clients {
 		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
 		tcp flags & (syn | ack) == syn goto syn
-		# A server on the clients' side: the chain "servers" takes what it sends us.
-		socket mark & 0x50000000 == 0x40000000 return
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x50000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# A server on the clients' side: the chain "servers" takes what it sends us.
+		socket mark & 0x50000000 == 0x40000000 return
 		# Somebody else's sockets.
 		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
@@ -74,7 +74,7 @@ table inet limpid {
 	}
 	chain clients {
 		type filter hook prerouting priority raw; policy accept;
-		iifname "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
 		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
 	}
 	chain servers {
@@ -156,10 +156,10 @@ table inet limpid {
 	chain from_clients {
 		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
 		tcp flags & (syn | ack) == syn goto syn
-		# A server on the clients' side: the chain "servers" takes what it sends us.
-		socket mark & 0x50000000 == 0x40000000 return
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x50000000 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# A server on the clients' side: the chain "servers" takes what it sends us.
+		socket mark & 0x50000000 == 0x40000000 return
 		# Somebody else's sockets.
 		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
@@ -172,7 +172,7 @@ table inet limpid {
 	}
 	chain clients {
 		type filter hook prerouting priority -2147483648; policy accept;
-		iifname "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
 		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
 	}
 	chain servers {

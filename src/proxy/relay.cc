@@ -132,7 +132,9 @@ Task<Went> copy_turn(Direction& direction) {
   direction.count(n);
   const auto size = static_cast<std::size_t>(n);
   const bool drained = is_drained(direction, n, buffer.size());
-  const ssize_t sent = ::send(direction.to.fd(), buffer.data(), size, MSG_NOSIGNAL);
+  // The last bytes and the end that follows them share a packet.
+  const int more = direction.from.is_hung_up() ? MSG_MORE : 0;
+  const ssize_t sent = ::send(direction.to.fd(), buffer.data(), size, MSG_NOSIGNAL | more);
   if (sent < 0 && !must_wait(sent) && !try_again(sent)) co_return direction.failed(direction.to);
   const std::size_t taken = sent < 0 ? 0 : static_cast<std::size_t>(sent);
   if (taken < size) {
@@ -160,6 +162,8 @@ Task<Went> move(Direction direction) {
     if (went == Went::wrong) co_return went;
     if (went == Went::to_the_end) break;
   }
+  // The second end is passed on by the orderly close(2) that follows.
+  if (session.half_closed) co_return Went::to_the_end;
   if (::shutdown(direction.to.fd(), SHUT_WR) != 0) co_return direction.failed(direction.to);
   session.half_closed = true;
   session.touch();

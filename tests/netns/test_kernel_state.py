@@ -104,7 +104,9 @@ def test_a_start_that_is_refused_at_any_step_leaves_nothing(lab, run, tmp_path, 
             assert limpid.stop() == 0
             run.withdraw()
         else:
-            assert limpid.wait() == 1, f"{call} {step}: {limpid.stderr()}"
+            # Without its netlink socket libnftables itself ends the program, with 3.
+            wanted = 3 if "Unable to initialize Netlink socket" in limpid.stderr() else 1
+            assert limpid.wait() == wanted, f"{call} {step}: {limpid.stderr()}"
             assert limpid.stderr().strip(), f"{call} {step}: it says what was refused"
         eventually(lambda: not lab.gateway.processes(), 5, f"{call} {step}: no process left")
         assert not lab.state_difference(), f"{call} {step}: {lab.state_difference()}\n{limpid.stderr()}"
