@@ -3,17 +3,26 @@
 
 #include <sys/socket.h>
 
-#include <cerrno>
-
 #include "net/socket.h"
 
 namespace limpid {
+
+namespace {
+
+// A transparent socket would be bound even where the family is switched off (net.ipv6.conf.lo.disable_ipv6).
+bool has_loopback_address(int family) {
+  const Fd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return fd.is_open() && bind_source(fd.raw(), {Address::loopback(family), 0}) == 0;
+}
+
+}  // namespace
 
 Result<Listeners> Listeners::open(unsigned threads, Mark mark) {
   Listeners listeners;
   listeners.mark_ = mark;
   for (const int family : {AF_INET, AF_INET6}) {
     Endpoint endpoint{Address::loopback(family), 0};
+    if (family == AF_INET6 && !has_loopback_address(family)) continue;
     for (unsigned i = 0; i < threads; ++i) {
       Result<Fd> fd = listen_transparent(endpoint, mark);
       const bool absent =
