@@ -25,9 +25,6 @@ Result<Listeners> Listeners::open(unsigned threads, Mark mark) {
     if (family == AF_INET6 && !has_loopback_address(family)) continue;
     for (unsigned i = 0; i < threads; ++i) {
       Result<Fd> fd = listen_transparent(endpoint, mark);
-      const bool absent =
-          !fd && family == AF_INET6 && i == 0 && (fd.error().code == EAFNOSUPPORT || fd.error().code == EADDRNOTAVAIL);
-      if (absent) break;
       if (!fd) return std::unexpected(fd.error());
       const Result<Endpoint> bound = local_endpoint(fd->raw());
       if (!bound) return std::unexpected(bound.error());
