@@ -16,8 +16,8 @@ Clock::duration back_off(Clock::duration lived, int deaths_in_a_row) {
 
 }  // namespace
 
-WorkerKeeper::WorkerKeeper(boost::asio::io_context& io, Needs needs, Events events)
-    : io_(io), needs_(std::move(needs)), events_(std::move(events)), heard_(io) {}
+WorkerKeeper::WorkerKeeper(boost::asio::io_context& io, const Needs& needs, Events events)
+    : io_(io), needs_(needs), events_(std::move(events)), heard_(io) {}
 
 boost::asio::awaitable<void> WorkerKeeper::keep() {
   for (int deaths_in_a_row = 0; !ending_;) {

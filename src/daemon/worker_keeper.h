@@ -32,7 +32,7 @@ class WorkerKeeper {
     std::function<void()> ready;
     std::function<void(const std::string& how)> gone;
   };
-  WorkerKeeper(boost::asio::io_context& io, Needs needs, Events events);
+  WorkerKeeper(boost::asio::io_context& io, const Needs& needs, Events events);
 
   // Runs until let_go(): one worker after the other.
   boost::asio::awaitable<void> keep();

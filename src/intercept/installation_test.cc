@@ -200,7 +200,7 @@ struct Obstacle {
 
 struct RefusedStep : Installing, ::testing::WithParamInterface<Obstacle> {
   void SetUp() override {
-    FreshNamespace::SetUp();
+    Installing::SetUp();
     shell(GetParam().command);
     before_ = expected_ = kernel_state();
   }
@@ -309,7 +309,6 @@ TEST_F(InstallationTest, PutsBackWhatOthersHaveTakenAway) {
   plan.settings.without_us = WithoutUs::closed;
   Result<Installation> installation = Installation::install(plan, {.taking = true}, no_patience);
   ASSERT_TRUE(installation) << installation.error().what;
-  const std::string state = kernel_state();
   EXPECT_THAT(*installation->restore(), IsEmpty());
 
   shell("nft flush ruleset; ip -4 rule del priority 100; ip -6 route flush table 5300");
