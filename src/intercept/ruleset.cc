@@ -110,28 +110,28 @@ Chain zone_chain(const Plan& plan) {
 
 // ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
-Chain servers_chain(const Plan& plan) {
-  const Intercept& settings = plan.settings;
+Lines servers_rules(const Intercept& settings) {
   const std::string take = give(settings.mark) + " accept";
-  return {"servers",
-          "type filter hook prerouting priority mangle;",
-          {
-              fmt::format("{} return", has("meta mark", settings.mark)),
-              "# Divert: sessions of ours, and ICMP errors about them.",
-              fmt::format("meta l4proto {{ tcp, icmp, ipv6-icmp }} {} {}", is_upstream_socket(settings), take),
-              fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
-              "# TIME_WAIT of ours: \"socket mark\" does not see it.",
-              fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
-          }};
+  return {
+      fmt::format("{} return", has("meta mark", settings.mark)),
+      "# Divert: sessions of ours, and ICMP errors about them.",
+      fmt::format("meta l4proto {{ tcp, icmp, ipv6-icmp }} {} {}", is_upstream_socket(settings), take),
+      fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
+      "# TIME_WAIT of ours: \"socket mark\" does not see it.",
+      fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
+  };
 }
 
-// An ICMPv6 error quotes the packet as it left this machine. Where masquerade had changed it, the quote is put right in
-// the hook at dstnat only; for IPv4 the socket look-up asks conntrack itself (net/ipv4/netfilter/nf_socket_ipv4.c).
-Chain late_errors_chain(const Plan& plan) {
-  return {"late_errors",
-          "type filter hook prerouting priority dstnat + 5;",
-          {fmt::format("meta l4proto ipv6-icmp {} {} accept", is_upstream_socket(plan.settings),
-                       give(plan.settings.mark))}};
+Chain servers_chain(const Plan& plan) {
+  return {"servers", "type filter hook prerouting priority mangle;", servers_rules(plan.settings)};
+}
+
+// Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet an ICMPv6
+// error quotes, nor, before Linux 6.15, about any (net/ipv6/netfilter/nf_socket_ipv6.c).
+Chain servers_after_nat_chain(const Plan& plan) {
+  Chain chain{"servers_after_nat", "type filter hook prerouting priority dstnat + 5;", servers_rules(plan.settings)};
+  chain.rules.insert(chain.rules.begin(), "meta nfproto != ipv6 return");
+  return chain;
 }
 
 // ---- All together. A chain stands before those that jump to it.
@@ -149,7 +149,7 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   table.chains.push_back(clients_chain(plan, conditions));
   table.chains.push_back(servers_chain(plan));
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
-  if (conditions.zones && plan.ports.ipv6 != 0) table.chains.push_back(late_errors_chain(plan));
+  if (conditions.zones && plan.ports.ipv6 != 0) table.chains.push_back(servers_after_nat_chain(plan));
   if (plan.settings.local) add_local_chains(plan, table);
   return table;
 }

@@ -188,9 +188,15 @@ table inet limpid {
 		type filter hook output priority raw; policy accept;
 		meta mark & 0x50000000 == 0x50000000 fib daddr type != local ct zone set 5300
 	}
-	chain late_errors {
+	chain servers_after_nat {
 		type filter hook prerouting priority dstnat + 5; policy accept;
-		meta l4proto ipv6-icmp socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto != ipv6 return
+		meta mark & 0x10000000 == 0x10000000 return
+		# Divert: sessions of ours, and ICMP errors about them.
+		meta l4proto { tcp, icmp, ipv6-icmp } socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
+		# TIME_WAIT of ours: "socket mark" does not see it.
+		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain steer {
 		meta mark set meta mark & 0xdfffffff | 0x20000000 accept
