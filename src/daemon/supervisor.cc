@@ -321,8 +321,8 @@ class Supervisor {
       spdlog::warn("{} sessions have not ended within drain_timeout: they are reset", worker_->counters().sessions);
   }
 
-  // Clients go direct now, and one that uses a port again that waits in one of our sockets would get no answer: what belongs to a
-  // socket is not forwarded.
+  // Clients go direct now, and one that uses a port again that waits in one of our sockets would get no answer: what
+  // belongs to a socket is not forwarded.
   void forget_time_wait() {
     const Result<Destroyed> forgotten = destroy_tcp_sockets(options_.config.intercept.own_mark, Doomed::time_wait);
     if (!forgotten) spdlog::warn("{}", forgotten.error().what);

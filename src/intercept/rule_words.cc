@@ -93,7 +93,8 @@ void add_common_sets(const Plan& plan, Table& table) {
   if (!settings.interfaces.empty() && !is_everywhere(settings)) {
     const std::string names = fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""));
     // Every packet is looked up here, and the kernel looks faster into a set that knows no ranges.
-    const bool has_pattern = std::ranges::any_of(settings.interfaces, [](const auto& name) { return name.ends_with('*'); });
+    const bool has_pattern =
+        std::ranges::any_of(settings.interfaces, [](const auto& name) { return name.ends_with('*'); });
     table.sets.push_back(has_pattern ? interval_set("clients", "ifname", names)
                                      : Set{"clients", fmt::format("type ifname; elements = {{ {} }};", names)});
   }

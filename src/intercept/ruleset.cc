@@ -126,8 +126,8 @@ Chain servers_chain(const Plan& plan) {
   return {"servers", "type filter hook prerouting priority mangle;", servers_rules(plan.settings)};
 }
 
-// Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet an ICMPv6
-// error quotes, nor, before Linux 6.15, about any (net/ipv6/netfilter/nf_socket_ipv6.c).
+// Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet an
+// ICMPv6 error quotes, nor, before Linux 6.15, about any (net/ipv6/netfilter/nf_socket_ipv6.c).
 Chain servers_after_nat_chain(const Plan& plan) {
   Chain chain{"servers_after_nat", "type filter hook prerouting priority dstnat + 5;", servers_rules(plan.settings)};
   chain.rules.insert(chain.rules.begin(), "meta nfproto != ipv6 return");

@@ -20,6 +20,8 @@ START_DEADLINE = 10.0  # seconds; Limpid gives up on its own probe after 5
 STOP_DEADLINE = 10.0
 # Whether the binary is a sanitizer's, whose memory is not ours to judge.
 SANITIZED = BINARY.exists() and bool(re.search(rb"__[at]san_init", BINARY.read_bytes()))
+# LeakSanitizer stops its process with ptrace, which the worker and the watcher may not use.
+_ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "detect_leaks=0")
 _SANITIZER_REPORT = re.compile(r"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:|CHECK failed")
 
 
@@ -46,15 +48,10 @@ class Limpid:
                 stdin=subprocess.DEVNULL,
                 stdout=access_log if stdout is None else stdout,
                 stderr=stderr,
-                env={**os.environ, "NOTIFY_SOCKET": str(directory / "notify"), **self._environment(launcher)},
+                env={**os.environ, "NOTIFY_SOCKET": str(directory / "notify"), "ASAN_OPTIONS": _ASAN_OPTIONS},
             )
         if ready:
             self.wait_ready()
-
-    @staticmethod
-    def _environment(launcher):
-        # LeakSanitizer stops the world with ptrace, which strace has taken already.
-        return {"ASAN_OPTIONS": "detect_leaks=0"} if launcher else {}
 
     def close(self):
         """Ends what a failed test left running, and the notify socket."""
