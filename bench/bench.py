@@ -23,7 +23,9 @@ def main():
     options = parse_options()
     if os.geteuid() != 0:
         sys.exit("bench: making network namespaces needs root")
-    results = {"date": datetime.date.today().isoformat(), "machine": machine(), "rounds": options.rounds,
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"bench: this machine is busy (load {load:.1f}): the figures will be of little use", file=sys.stderr)
+    results = {"date": datetime.date.today().isoformat(), "machine": machine(), "load": load, "rounds": options.rounds,
                "seconds": options.seconds, "modes": {}}
     try:
         for mode in options.modes:

@@ -27,6 +27,7 @@ enum class MessageKind : std::uint32_t {
   // to the watcher
   orders,      // WatcherOrders
   worker,      // the pidfd of a new worker
+  keep_guard,  // limpid has been ready: should it die, without_us = "closed" holds
   stand_down,  // the supervisor has withdrawn everything itself
 };
 

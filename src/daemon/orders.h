@@ -41,7 +41,7 @@ struct ProbeOrder {
   std::uint16_t port = 0;  // of the probe's socket; 0: no probe any more
 };
 
-// Comes with a pidfd of the supervisor. The guard of without_us = "closed" is left where it is.
+// Comes with a pidfd of the supervisor.
 struct WatcherOrders {
   Account account;
   Mark own_mark;

@@ -6,11 +6,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
-#include <thread>
 
 #include "api/status.h"
 #include "daemon/access_sink.h"
@@ -18,14 +16,13 @@
 #include "daemon/bulk_pipes.h"
 #include "daemon/confine.h"
 #include "daemon/control_server.h"
+#include "daemon/interception.h"
 #include "daemon/listeners.h"
 #include "daemon/own_cgroup.h"
 #include "daemon/start_probe.h"
 #include "daemon/watcher_keeper.h"
 #include "daemon/worker_keeper.h"
-#include "intercept/installation.h"
-#include "intercept/survey.h"
-#include "net/sock_diag.h"
+#include "daemon/worker_settings.h"
 
 namespace limpid {
 namespace {
@@ -37,34 +34,6 @@ using std::chrono::seconds;
 constexpr seconds start_within{5};
 constexpr milliseconds without_worker{200};  // then new connections are let go
 constexpr seconds look_every{2};             // at what announces no change of its own
-constexpr milliseconds settle{20};           // after a change of the kernel state, before looking at it
-
-// Descriptors that are no session's: listeners, logs, channels, libraries.
-constexpr std::uint64_t reserved_descriptors = 128;
-constexpr std::uint32_t most_pipes = 256;
-constexpr unsigned most_threads = 64;
-
-unsigned path_threads() { return std::clamp(std::thread::hardware_concurrency(), 1U, most_threads); }
-
-// Two descriptors a session, what the pipes leave.
-std::uint64_t session_budget(std::uint64_t descriptors, std::uint32_t pipes, std::uint64_t wanted) {
-  const std::uint64_t taken = reserved_descriptors + 2 * pipes + 8 * path_threads();
-  const std::uint64_t room = descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;
-  return wanted == 0 ? room : std::min(wanted, room);
-}
-
-PathSettings path_settings(const Config& config, std::uint64_t sessions) {
-  return {.own_mark = config.intercept.own_mark,
-          .source = config.transparency.source == Source::client    ? SourceChoice::client
-                    : config.transparency.source == Source::address ? SourceChoice::address
-                                                                    : SourceChoice::self,
-          .require_port = config.transparency.keep_port == KeepPort::require,
-          .local = config.intercept.local,
-          .sessions_max = static_cast<std::int64_t>(sessions),
-          .connect_timeout = config.limits.connect_timeout,
-          .idle_timeout = config.limits.idle_timeout,
-          .half_closed_timeout = config.limits.half_closed_timeout};
-}
 
 class Supervisor {
  public:
@@ -101,17 +70,17 @@ class Supervisor {
     while (!worker_->is_ready() && !stop_wanted_ && Clock::now() < until) co_await worker_ready_.wait(until);
     if (!worker_->is_ready()) co_return failure("start the worker: it did not become ready within 5 s");
     const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-    if (Result<> probed = co_await probe_rules(io_, plan_, *worker_, left); !probed) co_return probed;
-    if (Result<> probed = probe_routes(plan_); !probed) co_return failure_in("look-up of a route", probed);
+    if (Result<> probed = co_await probe_rules(io_, interception_->plan(), *worker_, left); !probed) co_return probed;
+    if (Result<> probed = probe_routes(interception_->plan()); !probed)
+      co_return failure_in("look-up of a route", probed);
     if (stop_wanted_) co_return Result<>{};
     taking_wanted_ = true;
-    if (Result<> taking = installation_->change(wanted_conditions()); !taking)
-      co_return failure_in("start taking", taking);
+    if (Result<> taking = interception_->take(true); !taking) co_return failure_in("start taking", taking);
     state_ = "ready";
     was_ready_ = true;
+    watcher_->keep_guard();
     run_beside(io_, watcher_->keep());
-    run_beside(io_, follow(*network_));
-    run_beside(io_, follow(*firewall_));
+    interception_->follow();
     run_beside(io_, look_now_and_then());
     spdlog::info("ready: {} path threads, at most {} sessions", worker_settings_.threads,
                  worker_settings_.path.sessions_max);
@@ -143,32 +112,23 @@ class Supervisor {
         Listeners::open(path_threads(), config.intercept.own_mark.with(config.intercept.mark));
     if (!listeners) return std::unexpected(listeners.error());
     listeners_ = std::make_unique<Listeners>(std::move(*listeners));
-    plan_ = {
+    worker_settings_ = {
+        .path = path_settings(config, session_budget(descriptors, pipes_.count(), config.limits.sessions)),
+        .account = account.account,
+        .threads = path_threads(),
+        .families = listeners_->families(),
+        .has_log = access_sink_->is_on(),
+        .pipes = static_cast<std::uint32_t>(pipes_.count())};
+    Plan plan{
         .settings = config.intercept, .ports = listeners_->ports(), .worker_uid = account.account.uid, .cgroup = {}};
     if (config.intercept.local) {
       Result<Nft> nft = Nft::open();
       if (!nft) return std::unexpected(nft.error());
-      plan_.cgroup = find_own_cgroup(*nft);
+      plan.cgroup = find_own_cgroup(*nft);
     }
-    const auto pipes = static_cast<std::uint32_t>(pipes_.count());
-    worker_settings_ = {.path = path_settings(config, session_budget(descriptors, pipes, config.limits.sessions)),
-                        .account = account.account,
-                        .threads = path_threads(),
-                        .families = listeners_->families(),
-                        .has_log = access_sink_->is_on(),
-                        .pipes = pipes};
-
-    Result<Surveyor> surveyor = Surveyor::open();
-    if (!surveyor) return std::unexpected(surveyor.error());
-    surveyor_ = std::make_unique<Surveyor>(std::move(*surveyor));
-    Result<Survey> survey = surveyor_->look(plan_, {});
-    if (!survey) return failure_in("look at the machine", survey);
-    survey_ = std::move(*survey);
-    if (!survey_.conflicts.empty()) {
-      for (std::size_t i = 1; i < survey_.conflicts.size(); ++i) spdlog::error("{}", survey_.conflicts[i]);
-      return failure(survey_.conflicts[0]);
-    }
-    for (const std::string& sentence : survey_.degraded) spdlog::warn("{}", sentence);
+    Result<std::unique_ptr<Interception>> interception = Interception::survey(io_, plan);
+    if (!interception) return std::unexpected(interception.error());
+    interception_ = std::move(*interception);
     return {};
   }
 
@@ -177,15 +137,7 @@ class Supervisor {
         io_, WatcherOrders{.account = nameless_watcher, .own_mark = options_.config.intercept.own_mark},
         [](const std::string& how) { spdlog::error("the watcher ended ({}): another starts", how); });
     if (Result<> watching = watcher_->start(); !watching) return watching;
-    Result<KernelEvents> network = KernelEvents::network();
-    if (!network) return std::unexpected(network.error());
-    Result<KernelEvents> firewall = KernelEvents::firewall();
-    if (!firewall) return std::unexpected(firewall.error());
-    network_ = std::make_unique<KernelEvents>(std::move(*network));
-    firewall_ = std::make_unique<KernelEvents>(std::move(*firewall));
-    Result<Installation> installation = Installation::install(plan_, survey_.conditions(false));
-    if (!installation) return failure_in("install the interception", installation);
-    installation_ = std::make_unique<Installation>(std::move(*installation));
+    if (Result<> installed = interception_->install(); !installed) return installed;
     worker_ = std::make_unique<WorkerKeeper>(
         io_, WorkerKeeper::Needs{worker_settings_, *listeners_, *access_sink_, pipes_},
         WorkerKeeper::Events{.started = [this](const Child& child) { watcher_->watch_worker(child); },
@@ -204,7 +156,7 @@ class Supervisor {
   void worker_is_ready() {
     worker_ready_.notify();
     if (state_ == "no_worker") state_ = "ready";
-    apply_conditions();
+    take_or_let_go();
   }
 
   void worker_is_gone(const std::string& how) {
@@ -216,56 +168,21 @@ class Supervisor {
   // Nobody answers: new connections wait in the listeners for a moment, then go direct or are refused.
   asio::awaitable<void> let_go_without_worker() {
     co_await pause_for(io_, without_worker);
-    apply_conditions();
+    take_or_let_go();
   }
 
-  [[nodiscard]] Conditions wanted_conditions() const {
-    return survey_.conditions(taking_wanted_ && worker_ && worker_->is_ready());
-  }
-
-  void apply_conditions() {
-    if (!installation_ || installation_->conditions() == wanted_conditions()) return;
-    const Conditions wanted = wanted_conditions();
-    trouble_.clear();
-    if (Result<> changed = installation_->change(wanted); !changed) {
-      trouble_ = "change the interception: " + changed.error().what;
-      spdlog::error("{}", trouble_);
-    }
-  }
-
-  asio::awaitable<void> follow(KernelEvents& events) {
-    Watch watch(io_, events.fd());
-    while (co_await watch.readable()) {
-      co_await pause_for(io_, settle);
-      if (events.drain()) look();
-    }
+  void take_or_let_go() {
+    if (Result<> done = interception_->take(taking_wanted_ && worker_->is_ready()); !done)
+      spdlog::error("{}", done.error().what);
   }
 
   asio::awaitable<void> look_now_and_then() {
     for (;;) {
       co_await pause_for(io_, look_every);
-      look();
+      if (state_ == "draining") co_return;
+      interception_->look();
+      reopen_listeners();
     }
-  }
-
-  // Follows what others change: conntrack, bridges, SYN cookies; puts back what they took away of ours.
-  void look() {
-    if (!installation_ || draining_) return;
-    const Result<std::vector<std::string>> restored = installation_->restore();
-    if (!restored)
-      spdlog::error("restore the interception: {}", restored.error().what);
-    else
-      for (const std::string& line : *restored) spdlog::warn("somebody removed this, it is back: {}", line);
-    Result<Survey> survey = surveyor_->look(plan_, installation_->conditions());
-    if (!survey) {
-      spdlog::error("look at the machine: {}", survey.error().what);
-    } else {
-      for (const std::string& sentence : survey->degraded)
-        if (std::ranges::find(survey_.degraded, sentence) == survey_.degraded.end()) spdlog::warn("{}", sentence);
-      survey_ = std::move(*survey);
-    }
-    reopen_listeners();
-    apply_conditions();
   }
 
   void reopen_listeners() {
@@ -306,13 +223,12 @@ class Supervisor {
   asio::awaitable<void> drain() {
     ::sd_notify(0, "STOPPING=1");
     state_ = "draining";
-    draining_ = true;
     taking_wanted_ = false;
-    apply_conditions();
+    take_or_let_go();
     const Clock::time_point until = Clock::now() + options_.config.limits.drain_timeout;
     // Twice nobody: a handshake may have been under way.
     for (int quiet = 0; quiet < 2 && !hurry_ && Clock::now() < until && worker_->is_ready();) {
-      forget_time_wait();
+      interception_->forget_time_wait();
       const bool fresh = co_await worker_->refresh(seconds(1));
       quiet = fresh && worker_->counters().sessions == 0 ? quiet + 1 : 0;
       if (quiet < 2) co_await pause_for(io_, milliseconds(100));
@@ -321,20 +237,12 @@ class Supervisor {
       spdlog::warn("{} sessions have not ended within drain_timeout: they are reset", worker_->counters().sessions);
   }
 
-  // Clients go direct now, and one that uses a port again that waits in one of our sockets would get no answer: what
-  // belongs to a socket is not forwarded.
-  void forget_time_wait() {
-    const Result<Destroyed> forgotten = destroy_tcp_sockets(options_.config.intercept.own_mark, Doomed::time_wait);
-    if (!forgotten) spdlog::warn("{}", forgotten.error().what);
-  }
-
   asio::awaitable<void> take_down() {
-    draining_ = true;
     if (worker_) co_await worker_->let_go();
-    if (installation_) {
+    if (interception_) {
       const bool closed = options_.config.intercept.without_us == WithoutUs::closed;
-      const bool keep_guard = closed && !withdraw_all_ && (was_ready_ || installation_->has_adopted_guard());
-      const Removed removed = installation_->withdraw(keep_guard ? GuardFate::keep : GuardFate::remove);
+      const bool keep_guard = closed && !withdraw_all_ && (was_ready_ || interception_->has_adopted_guard());
+      const Removed removed = interception_->withdraw(keep_guard ? GuardFate::keep : GuardFate::remove);
       for (const Error& error : removed.errors) spdlog::error("withdraw: {}", error.what);
       if (!removed.errors.empty()) exit_status_ = 1;
       if (removed.sockets.refused_by_kernel > 0)
@@ -352,7 +260,7 @@ class Supervisor {
 
   asio::awaitable<Result<std::string>> answer(std::string request) {
     if (request == "status") {
-      if (worker_) (void)co_await worker_->refresh(milliseconds(300));
+      (void)co_await worker_->refresh(milliseconds(300));
       co_return to_json(status());
     }
     if (request == "withdraw") {
@@ -365,30 +273,28 @@ class Supervisor {
   }
 
   [[nodiscard]] Status status() const {
+    const Conditions conditions = interception_->conditions();
     Status status{.state = state_,
                   .version = LIMPID_VERSION,
                   .supervisor_pid = ::getpid(),
-                  .worker_pid = worker_ ? worker_->pid() : 0,
-                  .watcher_pid = watcher_ ? watcher_->pid() : 0,
+                  .worker_pid = worker_->pid(),
+                  .watcher_pid = watcher_->pid(),
                   .sessions_max = static_cast<std::uint64_t>(worker_settings_.path.sessions_max),
-                  .worker_restarts = worker_ ? worker_->restarts() : 0,
-                  .counters = worker_ ? worker_->counters() : CounterValues{},
-                  .installed = installation_ ? installation_->lines() : std::vector<std::string>{},
-                  .degraded = survey_.degraded};
-    if (installation_) {
-      const Conditions& conditions = installation_->conditions();
-      status.taking = conditions.taking;
-      status.zones = conditions.zones;
-      status.early = conditions.early;
-      status.cookies = conditions.cookies;
-      if (installation_->destroyed().refused_by_kernel > 0)
-        status.degraded.push_back(
-            "this kernel does not destroy TIME_WAIT sockets: for 60 s after an end a client that uses its "
-            "port again may get no answer");
-    }
-    if (plan_.ports.ipv6 == 0) status.degraded.push_back("IPv6 is not available on this machine: IPv4 only");
-    if (!trouble_.empty()) status.degraded.push_back(trouble_);
-    if (access_sink_ && !access_sink_->trouble().empty()) status.degraded.push_back(access_sink_->trouble());
+                  .worker_restarts = worker_->restarts(),
+                  .counters = worker_->counters(),
+                  .taking = conditions.taking,
+                  .zones = conditions.zones,
+                  .early = conditions.early,
+                  .cookies = conditions.cookies,
+                  .installed = interception_->lines(),
+                  .degraded = interception_->degraded()};
+    if (pipes_.count() < most_pipes)
+      status.degraded.push_back(
+          fmt::format("only {} of {} large pipes could be had: bulk on further sessions is copied: give limpid "
+                      "CAP_SYS_RESOURCE, or "
+                      "raise fs.pipe-user-pages-soft",
+                      pipes_.count(), most_pipes));
+    if (!access_sink_->trouble().empty()) status.degraded.push_back(access_sink_->trouble());
     return status;
   }
 
@@ -396,21 +302,15 @@ class Supervisor {
   asio::io_context io_{1};
   int exit_status_ = 0;
   std::string state_ = "starting";
-  bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, draining_ = false,
-       withdraw_all_ = false;
-  std::string trouble_;
+  bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, withdraw_all_ = false;
   Signal stop_{io_}, worker_ready_{io_}, withdrawn_{io_};
-  Plan plan_;
   WorkerSettings worker_settings_;
-  Survey survey_;
   // First in, last out.
   BulkPipes pipes_;
-  std::unique_ptr<Surveyor> surveyor_;
   std::unique_ptr<AccessSink> access_sink_;
   std::unique_ptr<Listeners> listeners_;
   std::unique_ptr<WatcherKeeper> watcher_;
-  std::unique_ptr<KernelEvents> network_, firewall_;
-  std::unique_ptr<Installation> installation_;
+  std::unique_ptr<Interception> interception_;
   std::unique_ptr<WorkerKeeper> worker_;
   std::unique_ptr<ControlServer> control_;
 };

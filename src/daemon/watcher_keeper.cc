@@ -52,6 +52,11 @@ boost::asio::awaitable<void> WatcherKeeper::keep() {
   }
 }
 
+void WatcherKeeper::keep_guard() {
+  // A watcher that has just died is replaced, and the next one finds the guard standing.
+  if (child_) (void)child_->channel.send(MessageKind::keep_guard);
+}
+
 void WatcherKeeper::watch_worker(const Child& worker) {
   worker_ = Fd(::fcntl(worker.pidfd.raw(), F_DUPFD_CLOEXEC, 0));
   const int descriptor = worker_.raw();

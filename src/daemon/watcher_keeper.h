@@ -22,6 +22,8 @@ class WatcherKeeper {
   // Replaces a watcher that died, until stand_down().
   boost::asio::awaitable<void> keep();
 
+  // The guard of without_us = "closed" is to outlive us. Until then a watcher leaves only one that stood before it.
+  void keep_guard();
   void watch_worker(const Child& worker);
   // Everything has been withdrawn: there is nothing to clean up.
   void stand_down();

@@ -24,8 +24,23 @@ bool has_ended(const Fd& pidfd, int milliseconds) {
   return ::poll(&waiting, 1, milliseconds) > 0;
 }
 
+// What is to be done when the supervisor has died.
+struct Duty {
+  Fd worker;  // pidfd
+  GuardFate guard = GuardFate::remove;
+};
+
+// A guard that stands already is from before this start, or its limpid has been ready before this watcher came.
+Result<GuardFate> guard_fate() {
+  Result<Nft> nft = Nft::open();
+  if (!nft) return std::unexpected(nft.error());
+  const Result<Holder> holder = holder_of(*nft, "inet limpid_guard");
+  if (!holder) return std::unexpected(holder.error());
+  return *holder == Holder::none ? GuardFate::remove : GuardFate::keep;
+}
+
 // Follows the supervisor's messages until it is gone: true: it died with its work undone.
-Result<bool> outlive(const Channel& channel, const Fd& supervisor, Fd& worker) {
+Result<bool> outlive(const Channel& channel, const Fd& supervisor, Duty& duty) {
   for (;;) {
     Result<Message> message = channel.wait(-1);
     if (!message) {
@@ -33,7 +48,8 @@ Result<bool> outlive(const Channel& channel, const Fd& supervisor, Fd& worker) {
       return has_ended(supervisor, patience) ? Result<bool>(true) : failure_in("follow the supervisor", message);
     }
     if (message->kind == MessageKind::stand_down) return false;
-    if (message->kind == MessageKind::worker && message->fds.size() == 1) worker = std::move(message->fds[0]);
+    if (message->kind == MessageKind::keep_guard) duty.guard = GuardFate::keep;
+    if (message->kind == MessageKind::worker && message->fds.size() == 1) duty.worker = std::move(message->fds[0]);
   }
 }
 
@@ -45,13 +61,15 @@ Result<> run(const Channel& channel) {
   if (first->fds.size() != 1) return failure("take the supervisor's orders: its pidfd is missing");
   if (Result<> confined = confine_watcher(orders->account); !confined)
     return failure_in("confine the watcher", confined);
+  const Result<GuardFate> fate = guard_fate();
+  if (!fate) return failure_in("look for the guard", fate);
+  Duty duty{.worker = {}, .guard = *fate};
   if (Result<> sent = channel.send(MessageKind::ready); !sent) return sent;
 
-  Fd worker;
-  const Result<bool> died = outlive(channel, first->fds[0], worker);
+  const Result<bool> died = outlive(channel, first->fds[0], duty);
   if (!died || !*died) return died ? Result<>{} : std::unexpected(died.error());
-  if (worker.is_open()) has_ended(worker, worker_dies_within);
-  const Result<Removed> removed = clean_up(orders->own_mark, GuardFate::keep, std::chrono::milliseconds(patience));
+  if (duty.worker.is_open()) has_ended(duty.worker, worker_dies_within);
+  const Result<Removed> removed = clean_up(orders->own_mark, duty.guard, std::chrono::milliseconds(patience));
   if (!removed) return failure_in("clean up after the supervisor", removed);
   for (const Error& error : removed->errors) std::fprintf(stderr, "limpid watcher: %s\n", error.what.c_str());
   std::fprintf(stderr, "limpid watcher: the supervisor died: removed %zu fib rules and routes, ended %lu sockets\n",

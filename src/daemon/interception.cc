@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/interception.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "net/sock_diag.h"
+
+namespace limpid {
+namespace {
+constexpr std::chrono::milliseconds settle{20};  // after a change of the kernel state, before looking at it
+}
+
+Interception::Interception(boost::asio::io_context& io, const Plan& plan, Surveyor surveyor, KernelEvents network,
+                           KernelEvents firewall)
+    : io_(io),
+      plan_(plan),
+      surveyor_(std::move(surveyor)),
+      network_(std::move(network)),
+      firewall_(std::move(firewall)) {}
+
+Result<std::unique_ptr<Interception>> Interception::survey(boost::asio::io_context& io, const Plan& plan) {
+  Result<Surveyor> surveyor = Surveyor::open();
+  if (!surveyor) return std::unexpected(surveyor.error());
+  Result<KernelEvents> network = KernelEvents::network();
+  if (!network) return std::unexpected(network.error());
+  Result<KernelEvents> firewall = KernelEvents::firewall();
+  if (!firewall) return std::unexpected(firewall.error());
+  std::unique_ptr<Interception> interception(
+      new Interception(io, plan, std::move(*surveyor), std::move(*network), std::move(*firewall)));
+  Result<Survey> survey = interception->surveyor_.look(plan, {});
+  if (!survey) return failure_in("look at the machine", survey);
+  if (!survey->conflicts.empty()) {
+    for (std::size_t i = 1; i < survey->conflicts.size(); ++i) spdlog::error("{}", survey->conflicts[i]);
+    return failure(survey->conflicts[0]);
+  }
+  for (const std::string& sentence : survey->degraded) spdlog::warn("{}", sentence);
+  interception->survey_ = std::move(*survey);
+  return interception;
+}
+
+Result<> Interception::install() {
+  Result<Installation> installation = Installation::install(plan_, survey_.conditions(false));
+  if (!installation) return failure_in("install the interception", installation);
+  installation_.emplace(std::move(*installation));
+  return {};
+}
+
+Result<> Interception::take(bool taking) {
+  taking_ = taking;
+  return apply();
+}
+
+Result<> Interception::apply() {
+  const Conditions wanted = survey_.conditions(taking_);
+  if (!installation_ || installation_->conditions() == wanted) return {};
+  trouble_.clear();
+  Result<> changed = installation_->change(wanted);
+  if (!changed) trouble_ = "change the interception: " + changed.error().what;
+  return changed;
+}
+
+void Interception::follow() {
+  run_beside(io_, follow(network_));
+  run_beside(io_, follow(firewall_));
+}
+
+boost::asio::awaitable<void> Interception::follow(KernelEvents& events) {
+  Watch watch(io_, events.fd());
+  while (co_await watch.readable()) {
+    co_await pause_for(io_, settle);
+    if (events.drain()) look();
+  }
+}
+
+void Interception::look() {
+  if (!installation_) return;
+  const Result<std::vector<std::string>> restored = installation_->restore();
+  if (!restored)
+    spdlog::error("restore the interception: {}", restored.error().what);
+  else
+    for (const std::string& line : *restored) spdlog::warn("somebody removed this, it is back: {}", line);
+  Result<Survey> survey = surveyor_.look(plan_, installation_->conditions());
+  if (!survey) {
+    spdlog::error("look at the machine: {}", survey.error().what);
+    return;
+  }
+  for (const std::string& sentence : survey->degraded)
+    if (std::ranges::find(survey_.degraded, sentence) == survey_.degraded.end()) spdlog::warn("{}", sentence);
+  survey_ = std::move(*survey);
+  if (Result<> applied = apply(); !applied) spdlog::error("{}", trouble_);
+}
+
+void Interception::forget_time_wait() const {
+  const Result<Destroyed> forgotten = destroy_tcp_sockets(plan_.settings.own_mark, Doomed::time_wait);
+  if (!forgotten) spdlog::warn("{}", forgotten.error().what);
+}
+
+Removed Interception::withdraw(GuardFate guard) {
+  if (!installation_) return {};
+  Removed removed = installation_->withdraw(guard);
+  installation_.reset();
+  return removed;
+}
+
+std::vector<std::string> Interception::lines() const {
+  return installation_ ? installation_->lines() : std::vector<std::string>{};
+}
+
+std::vector<std::string> Interception::degraded() const {
+  std::vector<std::string> sentences = survey_.degraded;
+  if (installation_ && installation_->destroyed().refused_by_kernel > 0)
+    sentences.push_back(
+        "this kernel does not destroy TIME_WAIT sockets: for 60 s after an end a client that uses its port again may "
+        "get no "
+        "answer");
+  if (!trouble_.empty()) sentences.push_back(trouble_);
+  return sentences;
+}
+
+}  // namespace limpid

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/worker_settings.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace limpid {
+namespace {
+
+// Descriptors that are no session's: the channel, what libraries hold, a margin.
+constexpr std::uint64_t reserved_descriptors = 128;
+// Of each thread: two listeners, a log, an epoll set, an eventfd; listeners in place of dead ones.
+constexpr std::uint64_t descriptors_a_thread = 8;
+constexpr unsigned most_threads = 64;
+
+}  // namespace
+
+unsigned path_threads() { return std::clamp(std::thread::hardware_concurrency(), 1U, most_threads); }
+
+std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t pipes, std::uint64_t wanted) {
+  const std::uint64_t taken = reserved_descriptors + 2 * pipes + descriptors_a_thread * path_threads();
+  const std::uint64_t room = descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;
+  return wanted == 0 ? room : std::min(wanted, room);
+}
+
+PathSettings path_settings(const Config& config, std::uint64_t sessions) {
+  return {.own_mark = config.intercept.own_mark,
+          .source = config.transparency.source == Source::client    ? SourceChoice::client
+                    : config.transparency.source == Source::address ? SourceChoice::address
+                                                                    : SourceChoice::self,
+          .require_port = config.transparency.keep_port == KeepPort::require,
+          .local = config.intercept.local,
+          .sessions_max = static_cast<std::int64_t>(sessions),
+          .connect_timeout = config.limits.connect_timeout,
+          .idle_timeout = config.limits.idle_timeout,
+          .half_closed_timeout = config.limits.half_closed_timeout};
+}
+
+}  // namespace limpid

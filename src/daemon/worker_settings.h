@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The configuration as a worker needs it: values, and how much this machine lets it serve.
+#pragma once
+#include <cstdint>
+
+#include "config/config.h"
+#include "proxy/settings.h"
+
+namespace limpid {
+
+// Large pipes, of which each session that moves bulk borrows one a direction.
+inline constexpr std::uint32_t most_pipes = 256;
+
+// One a core.
+[[nodiscard]] unsigned path_threads();
+
+// Sessions that fit into a worker's descriptors beside everything else it holds; at most `wanted`, 0: as many as fit.
+[[nodiscard]] std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t pipes, std::uint64_t wanted);
+
+[[nodiscard]] PathSettings path_settings(const Config& config, std::uint64_t sessions);
+
+}  // namespace limpid
