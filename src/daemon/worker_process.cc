@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 
 #include <chrono>
 #include <csignal>
@@ -64,6 +65,10 @@ class WorkerProcess {
   Result<> run() {
     Result<Orders> orders = receive_orders(channel_);
     if (!orders) return failure_in("take the supervisor's orders", orders);
+    // A thread of this class that is woken does not push the running one aside: more is ready each time it does run,
+    // and there are fewer switches (sched(7), SCHED_BATCH). Refused, it would only be slower.
+    constexpr sched_param no_priority{};
+    (void)::sched_setscheduler(0, SCHED_BATCH, &no_priority);
     if (Result<> confined = confine_worker(orders->settings.account); !confined)
       return failure_in("confine the worker", confined);
     state_.sessions_free = orders->settings.path.sessions_max;
