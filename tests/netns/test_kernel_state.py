@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 # What is installed, and that each step of it may fail without leaving anything.
+import os
 import re
 
 import pytest
 from support import traffic
 from support.deadline import eventually
 from support.limpid import START_DEADLINE
+
+# Of the steps of a start, each how manyth is refused: each, where a start does not take a sanitizer's time.
+STRIDE = int(os.environ.get("LIMPID_TEST_STRIDE", 1))
 
 
 def test_three_fib_rules_a_family_whatever_the_number_of_interfaces(lab, run, family):
@@ -91,11 +95,11 @@ def test_a_start_whose_own_probe_does_not_come_through_is_refused(lab, run):
 
 @pytest.mark.parametrize("call", ["sendmsg", "sendto", "bind", "listen", "socket", "clone3,clone,vfork,fork"])
 def test_a_start_that_is_refused_at_any_step_leaves_nothing(lab, run, tmp_path, call):
-    """The Nth such call of the supervisor fails, for every N that there is before it is ready."""
+    """The Nth such call of the supervisor fails, for every N that there is before it is ready (or every STRIDEth)."""
     # "closed" takes every step that "open" takes, and those for the guard.
     code = {"bind": "EADDRINUSE", "listen": "EADDRINUSE", "socket": "ENFILE"}.get(call, "EPERM")
     calls_made = count_calls(run, tmp_path, call)
-    for step in range(1, calls_made + 1):
+    for step in range(1, calls_made + 1, STRIDE):
         strace = ("strace", "-D", "-qq", "-o", tmp_path / "trace", "-e", f"trace={call}")
         inject = ("-e", f"inject={call}:error={code}:when={step}")
         limpid = run("--without-us", "closed", ready=False, launcher=(*strace, *inject))
@@ -114,7 +118,7 @@ def test_a_start_that_is_refused_at_any_step_leaves_nothing(lab, run, tmp_path, 
 
 
 def test_a_supervisor_killed_at_any_step_of_its_start_leaves_nothing(lab, run, tmp_path):
-    steps = range(1, count_calls(run, tmp_path, "sendmsg") + 1, 3)
+    steps = range(1, count_calls(run, tmp_path, "sendmsg") + 1, 3 * STRIDE)
     for step in steps:
         strace = ("strace", "-D", "-qq", "-o", tmp_path / "trace", "-e", "trace=sendmsg")
         limpid = run(ready=False, launcher=(*strace, "-e", f"inject=sendmsg:signal=SIGKILL:when={step}"))
