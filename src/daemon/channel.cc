@@ -28,6 +28,8 @@ std::vector<Fd> received_fds(msghdr& message) {
   return fds;
 }
 
+constexpr int most_tries = 2000;  // a millisecond apart
+
 }  // namespace
 
 Result<std::pair<Channel, Channel>> Channel::create_pair() {
@@ -53,8 +55,12 @@ Result<> Channel::send(MessageKind kind, std::string_view body, std::span<const 
     header->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   }
-  if (::sendmsg(fd_.raw(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-    return errno_failure("send to another process of ours", errno);
+  // ETOOMANYREFS: descriptors that this user has under way, in all programs together, are more than RLIMIT_NOFILE
+  // (unix(7)). They arrive, or we give up.
+  for (int tries = 0; ::sendmsg(fd_.raw(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0; ++tries) {
+    if (errno != ETOOMANYREFS || tries == most_tries) return errno_failure("send to another process of ours", errno);
+    ::poll(nullptr, 0, 1);
+  }
   return {};
 }
 

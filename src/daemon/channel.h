@@ -58,7 +58,8 @@ class Channel {
   [[nodiscard]] static Result<std::pair<Channel, Channel>> create_pair();
   explicit Channel(Fd fd) : fd_(std::move(fd)) {}
 
-  // Never blocks: a peer that does not read is an error (EAGAIN).
+  // A peer that does not read is an error (EAGAIN). Descriptors may have to wait, 2 s at the most, until others of
+  // this user have arrived.
   [[nodiscard]] Result<> send(MessageKind kind, std::string_view body = {}, std::span<const int> fds = {}) const;
   template <class T>
     requires std::is_trivially_copyable_v<T>

@@ -114,12 +114,6 @@ Task<Went> splice_turn(Direction& direction) {
   co_return direction.failed(direction.from);
 }
 
-// A read that did not fill the buffer has emptied the socket, unless it stopped at the urgent mark or the end is next;
-// new bytes make a new edge (epoll(7), "Questions and answers", Q9).
-bool is_drained(const Direction& direction, ssize_t read, std::size_t size) {
-  return static_cast<std::size_t>(read) < size && !direction.from.is_urgent() && !direction.from.is_hung_up();
-}
-
 // One turn through the worker's buffer.
 Task<Went> copy_turn(Direction& direction) {
   const std::span<char> buffer = direction.session.worker.buffer();
@@ -131,20 +125,21 @@ Task<Went> copy_turn(Direction& direction) {
   }
   direction.count(n);
   const auto size = static_cast<std::size_t>(n);
-  const bool drained = is_drained(direction, n, buffer.size());
+  // A read that did not fill the buffer has emptied the socket, unless it stopped at the urgent mark. New bytes make a
+  // new edge (epoll(7), "Questions and answers", Q9); where the far end's FIN is in already, there will be none.
+  const bool drained = size < buffer.size() && !direction.from.is_urgent();
+  const bool at_end = drained && direction.from.is_hung_up() && !direction.from.has_failed();
   // The last bytes and the end that follows them share a packet.
-  const int more = direction.from.is_hung_up() ? MSG_MORE : 0;
-  const ssize_t sent = ::send(direction.to.fd(), buffer.data(), size, MSG_NOSIGNAL | more);
+  const ssize_t sent = ::send(direction.to.fd(), buffer.data(), size, MSG_NOSIGNAL | (at_end ? MSG_MORE : 0));
   if (sent < 0 && !must_wait(sent) && !try_again(sent)) co_return direction.failed(direction.to);
   const std::size_t taken = sent < 0 ? 0 : static_cast<std::size_t>(sent);
-  if (taken < size) {
-    if (co_await send_rest(direction, buffer.subspan(taken, size - taken)) != Went::on) co_return Went::wrong;
-  } else if (drained) {
-    direction.full_reads = 0;
-    co_return co_await direction.from.readable() ? Went::on : Went::wrong;
-  }
+  if (taken < size && co_await send_rest(direction, buffer.subspan(taken, size - taken)) != Went::on)
+    co_return Went::wrong;
+  if (at_end) co_return Went::to_the_end;
   direction.full_reads = size == buffer.size() ? direction.full_reads + 1 : 0;
   if (direction.full_reads >= 2) direction.bulk = true;
+  if (drained && !direction.from.is_hung_up())
+    co_return co_await direction.from.readable() ? Went::on : Went::wrong;
   co_return Went::on;
 }
 
