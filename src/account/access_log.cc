@@ -21,21 +21,28 @@ std::string_view name_of(SourceKept kept) {
   return "no";
 }
 
-void append_line(std::string& out, const SessionRecord& record) {
+void append_line(std::string& out, const AccessRecord& record) {
   using namespace std::chrono;
   const auto whole = floor<seconds>(record.time);
   const auto millis = duration_cast<milliseconds>(record.time - whole).count();
+  const bool udp = record.protocol == Protocol::udp;
   // Nothing here can hold a character that JSON would escape.
   fmt::format_to(std::back_inserter(out),
-                 R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","client":"{}","destination":"{}","source_kept":"{}",)"
-                 R"("bytes_up":{},"bytes_down":{},"duration":{:.6f},"reason":"{}"}})"
+                 R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","proto":"{}","client":"{}","destination":"{}",)"
+                 R"("source_kept":"{}",)",
+                 fmt::gmtime(system_clock::to_time_t(whole)), millis, udp ? "udp" : "tcp", record.client.text(),
+                 record.destination.text(), name_of(record.source_kept));
+  if (udp)
+    fmt::format_to(std::back_inserter(out), R"("datagrams_up":{},"datagrams_down":{},)", record.datagrams_up,
+                   record.datagrams_down);
+  fmt::format_to(std::back_inserter(out),
+                 R"("bytes_up":{},"bytes_down":{},"duration":{:.6f},"via":"{}","reason":"{}"}})"
                  "\n",
-                 fmt::gmtime(system_clock::to_time_t(whole)), millis, record.client.text(), record.destination.text(),
-                 name_of(record.source_kept), record.bytes_up, record.bytes_down,
-                 duration<double>(record.duration).count(), name_of(record.reason));
+                 record.bytes_up, record.bytes_down, duration<double>(record.duration).count(),
+                 record.via == Via::relay ? "relay" : "kernel", name_of(record.reason));
 }
 
-void AccessLog::add(const SessionRecord& record) {
+void AccessLog::add(const AccessRecord& record) {
   if (!pipe_.is_open()) return;
   if (waiting_.size() >= most_waiting) {
     counters_.log_lines_lost.add(1);

@@ -16,20 +16,27 @@ namespace limpid {
 enum class SourceKept : unsigned char { port, address, no };
 [[nodiscard]] std::string_view name_of(SourceKept kept);
 
-// One session as the access log tells it. `host`, `rule`, `upstream` and `via` will follow `reason`.
-struct SessionRecord {
-  std::chrono::system_clock::time_point time;  // of accept
+enum class Protocol : unsigned char { tcp, udp };
+enum class Via : unsigned char { relay, kernel };
+
+// One session, or one UDP flow, as the access log tells it. `host`, `rule` and `upstream` will follow `via`.
+struct AccessRecord {
+  std::chrono::system_clock::time_point time;  // of accept, or of the first datagram
+  Protocol protocol = Protocol::tcp;
   Endpoint client;
   Endpoint destination;
   SourceKept source_kept = SourceKept::no;
-  std::uint64_t bytes_up = 0;    // from the client to the destination
-  std::uint64_t bytes_down = 0;  // and back
+  std::uint64_t datagrams_up = 0;  // of UDP: from the client to the destination
+  std::uint64_t datagrams_down = 0;
+  std::uint64_t bytes_up = 0;  // of the stream, or of the datagrams' payloads
+  std::uint64_t bytes_down = 0;
   std::chrono::nanoseconds duration{};
+  Via via = Via::relay;  // the kernel: handed over to it, if only for the last part
   CloseReason reason = CloseReason::error;
 };
 
 // The line, with its line feed.
-void append_line(std::string& out, const SessionRecord& record);
+void append_line(std::string& out, const AccessRecord& record);
 
 class AccessLog {
  public:
@@ -37,7 +44,7 @@ class AccessLog {
 
   // `pipe`: a non-blocking write end; none: nothing is logged.
   AccessLog(Fd pipe, Counters& counters) : pipe_(std::move(pipe)), counters_(counters) {}
-  void add(const SessionRecord& record);
+  void add(const AccessRecord& record);
   // Writes what waits, as far as the pipe takes it.
   void flush();
   [[nodiscard]] bool is_empty() const { return waiting_.empty(); }

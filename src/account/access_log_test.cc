@@ -7,7 +7,7 @@
 namespace limpid {
 namespace {
 
-SessionRecord record() {
+AccessRecord record() {
   return {.time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1'700'000'000'123)),
           .client = {*Address::parse("10.1.0.2"), 5000},
           .destination = {*Address::parse("2001:db8::1"), 443},
@@ -30,10 +30,23 @@ Ends pipe_ends() {
 TEST(AccessLog, IsOneJsonObjectALine) {
   std::string line;
   append_line(line, record());
-  EXPECT_EQ(line,
-            R"({"time":"2023-11-14T22:13:20.123Z","client":"10.1.0.2:5000","destination":"[2001:db8::1]:443",)"
-            R"("source_kept":"port","bytes_up":17,"bytes_down":1000000000000,"duration":1.500250,"reason":"done"})"
-            "\n");
+  EXPECT_EQ(line, R"({"time":"2023-11-14T22:13:20.123Z","proto":"tcp","client":"10.1.0.2:5000",)"
+                  R"("destination":"[2001:db8::1]:443","source_kept":"port","bytes_up":17,"bytes_down":1000000000000,)"
+                  R"("duration":1.500250,"via":"relay","reason":"done"})"
+                  "\n");
+}
+
+TEST(AccessLog, TellsAFlowsDatagrams) {
+  AccessRecord flow = record();
+  flow.protocol = Protocol::udp;
+  flow.datagrams_up = 3;
+  flow.datagrams_down = 4;
+  flow.via = Via::kernel;
+  std::string line;
+  append_line(line, flow);
+  EXPECT_NE(line.find(R"("proto":"udp")"), std::string::npos);
+  EXPECT_NE(line.find(R"("source_kept":"port","datagrams_up":3,"datagrams_down":4,"bytes_up":17)"), std::string::npos);
+  EXPECT_NE(line.find(R"("via":"kernel","reason":"done"})"), std::string::npos);
 }
 
 TEST(AccessLog, DropsAndCountsWhenNobodyReads) {

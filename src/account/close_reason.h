@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Why a session ended: each ends in exactly one CloseReason, a counter and one word in the access log.
+// Why a session, or a UDP flow, ended: each ends in exactly one CloseReason, a counter and one word in the access log.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -8,7 +8,7 @@
 namespace limpid {
 
 enum class CloseReason : unsigned char {
-  done,                 // both ends finished in order
+  done,                 // both ends finished in order; one question and its answer, in UDP
   client_reset,         // mirrored to the upstream
   upstream_reset,       // mirrored to the client
   connect_refused,      // the destination answered with RST
@@ -18,9 +18,11 @@ enum class CloseReason : unsigned char {
   source_unavailable,   // keep_port = "require" and the port, or any address of the client, could not be had
   idle_timeout,
   half_closed_timeout,
-  loop,       // somebody connected to the listener itself
-  withdrawn,  // we ended it: the drain timed out
-  error,      // the kernel refused us something: descriptors, memory
+  unanswered,  // a UDP flow: nothing ever came back
+  evicted,     // a UDP flow: its place was needed
+  loop,        // somebody connected to the listener itself
+  withdrawn,   // we ended it: the drain timed out
+  error,       // the kernel refused us something: descriptors, memory
 };
 
 inline constexpr std::array close_reason_names = {std::string_view("done"),
@@ -33,6 +35,8 @@ inline constexpr std::array close_reason_names = {std::string_view("done"),
                                                   std::string_view("source_unavailable"),
                                                   std::string_view("idle_timeout"),
                                                   std::string_view("half_closed_timeout"),
+                                                  std::string_view("unanswered"),
+                                                  std::string_view("evicted"),
                                                   std::string_view("loop"),
                                                   std::string_view("withdrawn"),
                                                   std::string_view("error")};

@@ -15,6 +15,16 @@ CounterValues& CounterValues::operator+=(const CounterValues& other) {
   bytes_down += other.bytes_down;
   log_lines_lost += other.log_lines_lost;
   accept_pauses += other.accept_pauses;
+  flows += other.flows;
+  flows_seen += other.flows_seen;
+  datagrams_up += other.datagrams_up;
+  datagrams_down += other.datagrams_down;
+  payload_up += other.payload_up;
+  payload_down += other.payload_down;
+  evicted_table += other.evicted_table;
+  evicted_client += other.evicted_client;
+  send_refused += other.send_refused;
+  datagrams_dropped += other.datagrams_dropped;
   for (std::size_t i = 0; i < close_reasons; ++i) closed[i] += other.closed[i];
   return *this;
 }
@@ -31,7 +41,17 @@ CounterValues Counters::values() const {
                        .bytes_down = bytes_down.value(),
                        .log_lines_lost = log_lines_lost.value(),
                        .accept_pauses = accept_pauses.value(),
-                       .closed = {}};
+                       .closed = {},
+                       .flows = flows.value(),
+                       .flows_seen = flows_seen.value(),
+                       .datagrams_up = datagrams_up.value(),
+                       .datagrams_down = datagrams_down.value(),
+                       .payload_up = payload_up.value(),
+                       .payload_down = payload_down.value(),
+                       .evicted_table = evicted_table.value(),
+                       .evicted_client = evicted_client.value(),
+                       .send_refused = send_refused.value(),
+                       .datagrams_dropped = datagrams_dropped.value()};
   for (std::size_t i = 0; i < close_reasons; ++i) values.closed[i] = closed[i].value();
   return values;
 }

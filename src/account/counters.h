@@ -23,6 +23,17 @@ struct CounterValues {
   std::uint64_t log_lines_lost = 0;
   std::uint64_t accept_pauses = 0;  // times a listener stopped accepting for want of descriptors or memory
   std::array<std::uint64_t, close_reasons> closed{};
+  // UDP
+  std::uint64_t flows = 0;  // relayed now
+  std::uint64_t flows_seen = 0;
+  std::uint64_t datagrams_up = 0;
+  std::uint64_t datagrams_down = 0;
+  std::uint64_t payload_up = 0;  // bytes
+  std::uint64_t payload_down = 0;
+  std::uint64_t evicted_table = 0;      // flows whose place was needed
+  std::uint64_t evicted_client = 0;     // likewise: their client had as many as it may
+  std::uint64_t send_refused = 0;       // datagrams that the kernel would not send
+  std::uint64_t datagrams_dropped = 0;  // that the kernel dropped because we were too slow
 
   CounterValues& operator+=(const CounterValues& other);
 };
@@ -34,6 +45,7 @@ class Counter {
   void subtract(std::uint64_t n) {
     value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
   }
+  void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:
@@ -43,6 +55,8 @@ class Counter {
 struct Counters {
   Counter sessions, accepted, source_port_kept, source_address_kept, source_not_kept, port_unavailable,
       address_unavailable, bytes_up, bytes_down, log_lines_lost, accept_pauses;
+  Counter flows, flows_seen, datagrams_up, datagrams_down, payload_up, payload_down, evicted_table, evicted_client,
+      send_refused, datagrams_dropped;
   std::array<Counter, close_reasons> closed;
 
   [[nodiscard]] CounterValues values() const;

@@ -72,6 +72,11 @@ Result<> remove_dead_socket(const std::string& path) {
   return {};
 }
 
+Error nobody_there(const std::string& socket_path) {
+  return {fmt::format("no limpid listens at {}: start one with `limpid run`, or name its socket with --socket",
+                      socket_path)};
+}
+
 bool is_nobody_there(const Error& error) { return error.code == ENOENT || error.code == ECONNREFUSED; }
 
 Result<std::string> ask(const std::string& socket_path, const std::string& request,

@@ -11,12 +11,15 @@
 namespace limpid {
 
 inline constexpr const char* default_control_socket = "/run/limpid.sock";
-inline constexpr std::size_t longest_request = 64;  // bytes
+inline constexpr std::size_t longest_request = 256;  // bytes
 
 // Nobody listens there (ENOENT, ECONNREFUSED): no limpid runs. Any other refusal has another code.
 [[nodiscard]] bool is_nobody_there(const Error& error);
+// Says so, and what to do.
+[[nodiscard]] Error nobody_there(const std::string& socket_path);
 
-// Asks, and waits for the answer; an error answer is an Error. `request`: "status" or "withdraw".
+// Asks, and waits for the answer; an error answer is an Error. `request`: "status", "withdraw", "flows", or "take-back"
+// and a filter (policy/flow_filter.h).
 [[nodiscard]] Result<std::string> ask(const std::string& socket_path, const std::string& request,
                                       std::chrono::milliseconds patience);
 

@@ -31,7 +31,20 @@ std::string to_json(const Status& status) {
         {"bytes_down", counters.bytes_down},
         {"log_lines_lost", counters.log_lines_lost},
         {"accept_pauses", counters.accept_pauses},
-        {"close_reasons", reasons}}},
+        {"close_reasons", reasons},
+        {"udp",
+         {{"flows", counters.flows_seen},
+          {"datagrams_up", counters.datagrams_up},
+          {"datagrams_down", counters.datagrams_down},
+          {"bytes_up", counters.payload_up},
+          {"bytes_down", counters.payload_down},
+          {"handed_over", status.handed_over},
+          {"taken_back", status.taken_back},
+          {"evicted_table", counters.evicted_table},
+          {"evicted_client", counters.evicted_client},
+          {"send_refused", counters.send_refused},
+          {"dropped", counters.datagrams_dropped}}}}},
+      {"udp", {{"flows", counters.flows}, {"handed_over", status.kernel_flows}}},
       {"conditions",
        {{"taking", status.taking}, {"zones", status.zones}, {"early", status.early}, {"cookies", status.cookies}}},
       {"installed", json::value_from(status.installed)},
@@ -48,7 +61,7 @@ Result<std::string> status_for_people(const std::string& text) {
   auto line = [&out](std::string_view name, const std::string& value) {
     fmt::format_to(std::back_inserter(out), "{:<22}{}\n", name, value);
   };
-  for (const char* key : {"state", "version", "pids", "sessions", "sessions_max", "worker_restarts", "counters",
+  for (const char* key : {"state", "version", "pids", "sessions", "sessions_max", "worker_restarts", "counters", "udp",
                           "conditions", "installed", "degraded"})
     if (!status.contains(key)) return failure(fmt::format("the answer is not a status: it has no \"{}\"", key));
   auto plain = [](const json::value& value) {
@@ -60,6 +73,10 @@ Result<std::string> status_for_people(const std::string& text) {
     for (const auto& [name, value] : status.at(group).as_object()) line(name, plain(value));
   for (const auto& [name, value] : status.at("counters").as_object())
     if (!value.is_object()) line(name, plain(value));
+  for (const auto& [name, value] : status.at("udp").as_object())
+    line("udp " + std::string(name) + " now", plain(value));
+  for (const auto& [name, value] : status.at("counters").at("udp").as_object())
+    line("udp " + std::string(name), plain(value));
   for (const auto& [name, value] : status.at("counters").at("close_reasons").as_object())
     line("closed: " + std::string(name), plain(value));
   for (const char* list : {"installed", "degraded"}) {

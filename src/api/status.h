@@ -18,6 +18,9 @@ struct Status {
   std::uint64_t sessions_max = 0;
   std::uint64_t worker_restarts = 0;
   CounterValues counters;
+  std::uint64_t kernel_flows = 0;  // UDP flows that the kernel forwards now
+  std::uint64_t handed_over = 0;   // to it, since the start
+  std::uint64_t taken_back = 0;
   bool taking = false, zones = false, early = false, cookies = false;
   std::vector<std::string> installed;  // lines in ip(8)'s and nft(8)'s words
   std::vector<std::string> degraded;   // what is less than it could be, and what to do: a sentence each

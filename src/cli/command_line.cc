@@ -30,6 +30,7 @@ struct CommandLine {
   std::string config_file;
   std::string control_socket = default_control_socket;
   bool json = false;
+  std::string take_back;
   std::deque<KeyOption> keys;  // CLI11 keeps references to the values
 };
 
@@ -98,7 +99,7 @@ int run_command_line(int argc, char** argv) {
       "limpid");
   app.set_version_flag("--version", LIMPID_VERSION);
   app.require_subcommand(1);
-  CommandLine run_line, check_line, status_line, withdraw_line;
+  CommandLine run_line, check_line, status_line, flows_line, withdraw_line;
 
   CLI::App& run = *app.add_subcommand("run", "Intercept and serve, in the foreground, until SIGTERM");
   add_config_file(run, run_line);
@@ -110,10 +111,17 @@ int run_command_line(int argc, char** argv) {
   CLI::App& status = *app.add_subcommand("status", "Tell what the running limpid does");
   add_control_socket(status, status_line);
   status.add_flag("--json", status_line.json, "As JSON");
-  CLI::App& take_back =
+  CLI::App& flows = *app.add_subcommand("flows", "List the UDP flows that the kernel forwards by itself");
+  add_control_socket(flows, flows_line);
+  flows.add_flag("--json", flows_line.json, "As JSON");
+  flows
+      .add_option("--take-back", flows_line.take_back,
+                  "Relay these again: all, or client=PREFIX, destination=PREFIX and port=PORTS with commas")
+      ->type_name("FILTER");
+  CLI::App& withdraw_it =
       *app.add_subcommand("withdraw", "Take everything back: end the running limpid, or clean up after a dead one");
-  add_config_file(take_back, withdraw_line);
-  add_control_socket(take_back, withdraw_line);
+  add_config_file(withdraw_it, withdraw_line);
+  add_control_socket(withdraw_it, withdraw_line);
   CLI::App& demo = *app.add_subcommand("demo", "Show it all on real traffic, in network namespaces of its own");
   CLI::App& worker = *app.add_subcommand("worker", "")->group("");    // started by `run` alone
   CLI::App& watcher = *app.add_subcommand("watcher", "")->group("");  // likewise
@@ -129,7 +137,8 @@ int run_command_line(int argc, char** argv) {
     });
   if (check) return with_config(check_line, check_verb);
   if (status) return status_verb(status_line.control_socket, status_line.json);
-  if (take_back) return withdraw(withdraw_line);
+  if (flows) return flows_verb(flows_line.control_socket, flows_line.json, flows_line.take_back);
+  if (withdraw_it) return withdraw(withdraw_line);
   if (demo) return run_demo({});
   if (worker) return run_worker();
   if (watcher) return run_watcher();

@@ -10,9 +10,7 @@ namespace limpid {
 int status_verb(const std::string& control_socket, bool as_json) {
   const Result<std::string> answer = ask(control_socket, "status", std::chrono::seconds(5));
   if (!answer && is_nobody_there(answer.error())) {
-    std::fprintf(stderr,
-                 "limpid: no limpid listens at %s: start one with `limpid run`, or name its socket with --socket\n",
-                 control_socket.c_str());
+    std::fprintf(stderr, "limpid: %s\n", nobody_there(control_socket).what.c_str());
     return exit_refused;
   }
   const Result<std::string> text = !answer || as_json ? answer : status_for_people(*answer);

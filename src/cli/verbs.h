@@ -16,6 +16,9 @@ inline constexpr int exit_usage = 2;
 
 [[nodiscard]] int status_verb(const std::string& control_socket, bool as_json);
 
+// The UDP flows that the kernel forwards by itself; or takes those back that a filter means (policy/flow_filter.h).
+[[nodiscard]] int flows_verb(const std::string& control_socket, bool as_json, const std::string& take_back);
+
 // Asks the limpid that runs to take everything back; without one, removes what a dead one left.
 [[nodiscard]] int withdraw_verb(const std::string& control_socket, const Config& config);
 

@@ -16,10 +16,11 @@ void check_something_to_intercept(const Config& config, const Origins& origins, 
         {origins.place_of("intercept.interfaces"),
          "nothing to intercept: name the interfaces where clients come in, interfaces = [\"lan0\"] under "
          "[intercept] or --interface lan0, or take this machine's own connections, local = true or --local"});
-  if (origins.is_usable("intercept.tcp") && config.intercept.tcp.empty())
+  const bool ports_known = origins.is_usable("intercept.tcp") && origins.is_usable("intercept.udp");
+  if (ports_known && config.intercept.tcp.empty() && config.intercept.udp.empty())
     errors.push_back({origins.place_of("intercept.tcp"),
                       "nothing to intercept: name the destination ports, tcp = [\"80\", \"443\"] under [intercept] or "
-                      "--tcp 80,443; \"all\" for every port"});
+                      "--tcp 80,443, and udp or --udp likewise; \"all\" for every port"});
 }
 
 void check_marks(const Config& config, const Origins& origins, ConfigErrors& errors) {
@@ -55,6 +56,15 @@ void check_keep_port(const Config& config, const Origins& origins, ConfigErrors&
                       "keep_port = \"require\" needs source = \"client\": the other sources do not keep the port"});
 }
 
+void check_udp_source(const Config& config, const Origins& origins, ConfigErrors& errors) {
+  if (!origins.is_usable("transparency.source") || !origins.is_usable("intercept.udp")) return;
+  if (!config.intercept.udp.empty() && config.transparency.source == Source::self)
+    errors.push_back(
+        {origins.place_of("transparency.source"),
+         "source = \"self\" is for tcp alone: datagrams keep their client's address and port. Take udp out, "
+         "or choose \"client\" or \"address\""});
+}
+
 }  // namespace
 
 ConfigErrors check(const Config& config, const Origins& origins) {
@@ -62,6 +72,7 @@ ConfigErrors check(const Config& config, const Origins& origins) {
   check_something_to_intercept(config, origins, errors);
   check_marks(config, origins, errors);
   check_keep_port(config, origins, errors);
+  check_udp_source(config, origins, errors);
   return errors;
 }
 

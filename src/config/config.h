@@ -14,11 +14,13 @@ namespace limpid {
 enum class WithoutUs { open, closed };        // what happens to a connection when nobody is there to take it
 enum class Source { client, address, self };  // whose address and port the destination sees
 enum class KeepPort { prefer, require };      // what to do when the client's port cannot be had
+enum class Handover { automatic, off };       // UDP flows that go direct are left to the kernel, or relayed
 enum class LogLevel { debug, info, warning, error };
 
 struct Intercept {
   std::vector<std::string> interfaces;  // names, may end in '*'; need not exist yet
   std::vector<PortRange> tcp;           // destination ports
+  std::vector<PortRange> udp;           // likewise
   bool local = false;
   std::vector<Prefix> bypass;       // destinations never taken
   std::vector<Prefix> bypass_from;  // clients never taken
@@ -34,6 +36,7 @@ struct Intercept {
 struct Transparency {
   Source source = Source::client;
   KeepPort keep_port = KeepPort::prefer;
+  Handover handover = Handover::automatic;
   bool operator==(const Transparency&) const = default;
 };
 
@@ -43,6 +46,10 @@ struct Limits {
   std::chrono::milliseconds idle_timeout = std::chrono::hours(2);
   std::chrono::milliseconds half_closed_timeout = std::chrono::minutes(10);
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
+  std::uint64_t udp_flows = 65536;                                          // relayed at a time
+  std::uint64_t udp_flows_per_client = 8192;                                // likewise, of one address
+  std::chrono::milliseconds unanswered_timeout = std::chrono::seconds(30);  // of a UDP flow
+  std::chrono::milliseconds answered_timeout = std::chrono::seconds(180);   // RFC 4787 wants 120 s at least
   bool operator==(const Limits&) const = default;
 };
 

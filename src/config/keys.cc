@@ -83,6 +83,9 @@ constexpr auto table_of_keys = std::to_array<Key>({
     list<&Config::intercept, &Intercept::tcp, parse_ports>({"intercept.tcp", "--tcp", "PORT,...",
                                                             "Destination ports to take: 80, 8000-8999 or all",
                                                             "a list of ports in quotes like [\"80\", \"8000-8999\"]"}),
+    list<&Config::intercept, &Intercept::udp, parse_ports>(
+        {"intercept.udp", "--udp", "PORT,...", "Destination ports of datagrams to take: 53, 8000-8999 or all",
+         "a list of ports in quotes like [\"53\", \"443\"]"}),
     one<&Config::intercept, &Intercept::local, parse_flag>({"intercept.local", "--local", "BOOL",
                                                             "Also take connections that this machine itself opens",
                                                             "true or false, without quotes"}),
@@ -112,6 +115,9 @@ constexpr auto table_of_keys = std::to_array<Key>({
     one<&Config::transparency, &Transparency::keep_port, parse_keep_port>(
         {"transparency.keep_port", "--keep-port", "prefer|require",
          "Where the client's port cannot be had: use another, or refuse", "\"prefer\" or \"require\""}),
+    one<&Config::transparency, &Transparency::handover, parse_handover>(
+        {"transparency.handover", "--handover", "auto|off",
+         "Whether the kernel forwards UDP flows by itself once they are known to go direct", "\"auto\" or \"off\""}),
     one<&Config::limits, &Limits::sessions, parse_sessions>(
         {"limits.sessions", "--sessions", "NUMBER", "Sessions at a time; 0: as many as the file descriptors allow",
          "a number without quotes, like 0"}),
@@ -127,6 +133,18 @@ constexpr auto table_of_keys = std::to_array<Key>({
     one<&Config::limits, &Limits::drain_timeout, parse_timeout>({"limits.drain_timeout", "--drain-timeout", "TIME",
                                                                  "How long sessions may go on after a request to stop",
                                                                  a_duration}),
+    one<&Config::limits, &Limits::udp_flows, parse_flows>({"limits.udp_flows", "--udp-flows", "NUMBER",
+                                                           "UDP flows relayed at a time; the least recently used goes",
+                                                           "a number without quotes, like 65536"}),
+    one<&Config::limits, &Limits::udp_flows_per_client, parse_flows>(
+        {"limits.udp_flows_per_client", "--udp-flows-per-client", "NUMBER", "The same, for one client's address",
+         "a number without quotes, like 8192"}),
+    one<&Config::limits, &Limits::unanswered_timeout, parse_timeout>(
+        {"limits.unanswered_timeout", "--unanswered-timeout", "TIME", "Forget a UDP flow that nothing has answered",
+         a_duration}),
+    one<&Config::limits, &Limits::answered_timeout, parse_timeout>(
+        {"limits.answered_timeout", "--answered-timeout", "TIME", "Forget a UDP flow that has been idle for so long",
+         a_duration}),
     one<&Config::log, &Log::level, parse_log_level>({"log.level", "--log-level", "LEVEL",
                                                      "Least level of messages: debug, info, warning or error",
                                                      "\"debug\", \"info\", \"warning\" or \"error\""}),

@@ -72,7 +72,7 @@ TEST(Keys, HaveNamesAndOptionsOfTheirOwn) {
     EXPECT_EQ(find_key(key.path), &key);
   }
   EXPECT_EQ(find_key("intercept"), nullptr);
-  EXPECT_EQ(find_key("intercept.udp"), nullptr);
+  EXPECT_EQ(find_key("intercept.sctp"), nullptr);
 }
 
 TEST(Suggestion, IsASlipOrTwoAway) {

@@ -52,6 +52,7 @@ Config normalise(Config config) {
   Intercept& intercept = config.intercept;
   intercept.interfaces = normalise(intercept.interfaces);
   intercept.tcp = normalise(std::move(intercept.tcp));
+  intercept.udp = normalise(std::move(intercept.udp));
   intercept.bypass = normalise(std::move(intercept.bypass));
   intercept.bypass_from = normalise(std::move(intercept.bypass_from));
   return config;

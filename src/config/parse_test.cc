@@ -159,7 +159,9 @@ const std::string name_an_interface =
     "nothing to intercept: name the interfaces where clients come in, interfaces = [\"lan0\"] under [intercept] or "
     "--interface lan0, or take this machine's own connections, local = true or --local";
 const std::string name_a_port =
-    "nothing to intercept: name the destination ports, tcp = [\"80\", \"443\"] under [intercept] or --tcp 80,443; "
+    "nothing to intercept: name the destination ports, tcp = [\"80\", \"443\"] under [intercept] or --tcp 80,443, and "
+    "udp "
+    "or --udp likewise; "
     "\"all\" for every port";
 
 const Bad as_a_whole[] = {

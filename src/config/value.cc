@@ -25,6 +25,7 @@ constexpr auto source_words =
     std::to_array<Word<Source>>({{"client", Source::client}, {"address", Source::address}, {"self", Source::self}});
 constexpr auto keep_port_words =
     std::to_array<Word<KeepPort>>({{"prefer", KeepPort::prefer}, {"require", KeepPort::require}});
+constexpr auto handover_words = std::to_array<Word<Handover>>({{"auto", Handover::automatic}, {"off", Handover::off}});
 constexpr auto log_level_words = std::to_array<Word<LogLevel>>(
     {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}});
 
@@ -72,6 +73,7 @@ Result<bool> parse_flag(std::string_view text) { return parse_word(text, flag_wo
 Result<WithoutUs> parse_without_us(std::string_view text) { return parse_word(text, without_us_words); }
 Result<Source> parse_source(std::string_view text) { return parse_word(text, source_words); }
 Result<KeepPort> parse_keep_port(std::string_view text) { return parse_word(text, keep_port_words); }
+Result<Handover> parse_handover(std::string_view text) { return parse_word(text, handover_words); }
 Result<LogLevel> parse_log_level(std::string_view text) { return parse_word(text, log_level_words); }
 
 Result<std::string> parse_interface(std::string_view text) {
@@ -104,6 +106,8 @@ Result<std::uint64_t> parse_sessions(std::string_view text) {
   // A session has descriptors of its own, and a descriptor is an int.
   return parse_number<std::uint64_t>(text, 0, std::numeric_limits<int>::max());
 }
+
+Result<std::uint64_t> parse_flows(std::string_view text) { return parse_number<std::uint64_t>(text, 1, 1 << 20); }
 
 Result<std::chrono::milliseconds> parse_timeout(std::string_view text) {
   std::int64_t count = 0;
@@ -144,6 +148,7 @@ std::string value_text(bool value) { return word_of(flag_words, value); }
 std::string value_text(WithoutUs value) { return word_of(without_us_words, value); }
 std::string value_text(Source value) { return word_of(source_words, value); }
 std::string value_text(KeepPort value) { return word_of(keep_port_words, value); }
+std::string value_text(Handover value) { return word_of(handover_words, value); }
 std::string value_text(LogLevel value) { return word_of(log_level_words, value); }
 std::string value_text(std::uint32_t value) { return std::to_string(value); }
 std::string value_text(std::uint64_t value) { return std::to_string(value); }

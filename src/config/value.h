@@ -15,6 +15,7 @@ Result<bool> parse_flag(std::string_view text);
 Result<WithoutUs> parse_without_us(std::string_view text);
 Result<Source> parse_source(std::string_view text);
 Result<KeepPort> parse_keep_port(std::string_view text);
+Result<Handover> parse_handover(std::string_view text);
 Result<LogLevel> parse_log_level(std::string_view text);
 
 // A name as the kernel allows it (dev_valid_name()) and nft(8) can quote it; may end in '*'; never the loopback device.
@@ -26,6 +27,7 @@ Result<std::uint32_t> parse_table(std::string_view text);
 // Such that the rules next to it fit in as well, all before the main table's, 32766 (ip-rule(8)).
 Result<std::uint32_t> parse_priority(std::string_view text);
 Result<std::uint64_t> parse_sessions(std::string_view text);
+Result<std::uint64_t> parse_flows(std::string_view text);  // 1 to a million: each takes memory
 // "500ms", "10s", "10m", "2h", "1d": longer than nothing and at most 365 days.
 Result<std::chrono::milliseconds> parse_timeout(std::string_view text);
 // An absolute path, "stdout" or "off".
@@ -37,6 +39,7 @@ std::string value_text(bool value);
 std::string value_text(WithoutUs value);
 std::string value_text(Source value);
 std::string value_text(KeepPort value);
+std::string value_text(Handover value);
 std::string value_text(LogLevel value);
 std::string value_text(std::uint32_t value);
 std::string value_text(std::uint64_t value);

@@ -11,6 +11,7 @@ namespace {
 Config every_key_set() {
   return {.intercept = {.interfaces = {"lan0", "wg*"},
                         .tcp = {{80, 80}, {8000, 8999}},
+                        .udp = {{53, 53}, {443, 443}},
                         .local = true,
                         .bypass = {*Prefix::parse("10.0.0.0/8"), *Prefix::parse("2001:db8::/32")},
                         .bypass_from = {*Prefix::parse("192.0.2.1")},
@@ -20,12 +21,16 @@ Config every_key_set() {
                         .own_mark = {0x300, 0xf00},
                         .table = 4294967295,
                         .priority = 32764},
-          .transparency = {.source = Source::self, .keep_port = KeepPort::prefer},
+          .transparency = {.source = Source::address, .keep_port = KeepPort::prefer, .handover = Handover::off},
           .limits = {.sessions = 100'000,
                      .connect_timeout = std::chrono::milliseconds(1500),
                      .idle_timeout = std::chrono::days(1),
                      .half_closed_timeout = std::chrono::minutes(90),
-                     .drain_timeout = std::chrono::seconds(1)},
+                     .drain_timeout = std::chrono::seconds(1),
+                     .udp_flows = 100,
+                     .udp_flows_per_client = 10,
+                     .unanswered_timeout = std::chrono::seconds(5),
+                     .answered_timeout = std::chrono::minutes(2)},
           .log = {.level = LogLevel::debug, .access = "/var/log/\"limpid\"\\ access \xc3\xa9.log"},
           .process = {.user = "proxy"}};
 }
@@ -48,6 +53,7 @@ TEST(Toml, NamesEachTableOnceAndEachKeyInIt) {
             "[intercept]\n"
             "interfaces = []\n"
             "tcp = []\n"
+            "udp = []\n"
             "local = false\n"
             "bypass = []\n"
             "bypass_from = []\n"
@@ -61,6 +67,7 @@ TEST(Toml, NamesEachTableOnceAndEachKeyInIt) {
             "[transparency]\n"
             "source = \"client\"\n"
             "keep_port = \"prefer\"\n"
+            "handover = \"auto\"\n"
             "\n"
             "[limits]\n"
             "sessions = 0\n"
@@ -68,6 +75,10 @@ TEST(Toml, NamesEachTableOnceAndEachKeyInIt) {
             "idle_timeout = \"2h\"\n"
             "half_closed_timeout = \"10m\"\n"
             "drain_timeout = \"30s\"\n"
+            "udp_flows = 65536\n"
+            "udp_flows_per_client = 8192\n"
+            "unanswered_timeout = \"30s\"\n"
+            "answered_timeout = \"3m\"\n"
             "\n"
             "[log]\n"
             "level = \"info\"\n"

@@ -10,8 +10,6 @@
 #include <cerrno>
 #include <climits>
 
-#include "daemon/waiting.h"
-
 namespace limpid {
 namespace {
 
@@ -47,7 +45,18 @@ Result<Fd> AccessSink::add_pipe() {
   return write_end;
 }
 
+boost::asio::awaitable<void> AccessSink::finish(Clock::time_point until) {
+  while (carrying_ > 0 && Clock::now() < until) co_await changed_.wait(until);
+}
+
 boost::asio::awaitable<void> AccessSink::carry(Fd pipe) {
+  ++carrying_;
+  co_await carry_all(pipe);
+  --carrying_;
+  changed_.notify();
+}
+
+boost::asio::awaitable<void> AccessSink::carry_all(const Fd& pipe) {
   Watch watch(*io_, pipe.raw());
   std::array<char, 64 * 1024> buffer;
   std::string line_begun;
@@ -75,7 +84,7 @@ boost::asio::awaitable<void> AccessSink::until_writable() const {
 }
 
 boost::asio::awaitable<void> AccessSink::write(std::string_view lines) {
-  while (writing_) co_await pause_for(*io_, std::chrono::milliseconds(1));
+  while (writing_) co_await changed_.wait(Clock::time_point::max());
   writing_ = true;
   while (!lines.empty()) {
     co_await until_writable();
@@ -90,6 +99,7 @@ boost::asio::awaitable<void> AccessSink::write(std::string_view lines) {
     }
   }
   writing_ = false;
+  changed_.notify();
 }
 
 }  // namespace limpid

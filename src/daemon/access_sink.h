@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "daemon/waiting.h"
 
 namespace limpid {
 
@@ -21,13 +22,16 @@ class AccessSink {
   [[nodiscard]] Result<Fd> add_pipe();
   // Opens the path anew, for log rotation; on a refusal the old file stays.
   [[nodiscard]] Result<> reopen();
+  // Returns when every pipe has been closed and emptied, or at `until`.
+  boost::asio::awaitable<void> finish(Clock::time_point until);
   // The last refusal to write, empty if all went well.
   [[nodiscard]] const std::string& trouble() const { return trouble_; }
 
  private:
   AccessSink(boost::asio::io_context& io, std::string where, Fd fd)
-      : io_(&io), where_(std::move(where)), fd_(std::move(fd)) {}
+      : io_(&io), where_(std::move(where)), fd_(std::move(fd)), changed_(io) {}
   boost::asio::awaitable<void> carry(Fd pipe);
+  boost::asio::awaitable<void> carry_all(const Fd& pipe);
   boost::asio::awaitable<void> write(std::string_view lines);
   boost::asio::awaitable<void> until_writable() const;
 
@@ -36,6 +40,8 @@ class AccessSink {
   Fd fd_;
   std::string trouble_;
   bool writing_ = false;
+  int carrying_ = 0;  // pipes
+  Signal changed_;    // of the two
 };
 
 }  // namespace limpid

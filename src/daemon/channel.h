@@ -16,14 +16,19 @@ namespace limpid {
 
 enum class MessageKind : std::uint32_t {
   // to the worker
-  settings,     // WorkerSettings
-  descriptors,  // a few of those that WorkerSettings announces, in order
-  probe,        // ProbeOrder
-  report,       // its number: send a heartbeat that bears it
-  end,          // reset all sessions, say goodbye, exit
+  settings,          // WorkerSettings
+  descriptors,       // a few of those that WorkerSettings announces, in order
+  probe,             // ProbeOrder
+  report,            // its number: send a heartbeat that bears it
+  flows_taken,       // FlowAccount, several: the kernel has these UDP flows now, account for them
+  flows_refused,     // likewise: it has not
+  flows_given_back,  // likewise: they are the worker's again, with what they have carried
+  end,               // reset all sessions, say goodbye, exit
   // from the worker
-  ready,      // listens and will accept
-  heartbeat,  // Heartbeat
+  ready,        // listens and will accept
+  heartbeat,    // Heartbeat
+  hand_over,    // Flow, several: the kernel may have them
+  handed_over,  // FlowAccount, several: what the worker has carried of flows that the kernel has
   // to the watcher
   orders,      // WatcherOrders
   worker,      // the pidfd of a new worker
@@ -47,7 +52,24 @@ struct Message {
     std::memcpy(&value, body.data(), sizeof value);
     return value;
   }
+  // The body as several values.
+  template <class T>
+    requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] Result<std::vector<T>> as_list() const {
+    if (body.size() % sizeof(T) != 0)
+      return failure(fmt::format("a message of kind {} has {} bytes, which are no list of {}",
+                                 static_cast<unsigned>(kind), body.size(), sizeof(T)));
+    std::vector<T> values(body.size() / sizeof(T));
+    std::memcpy(values.data(), body.data(), body.size());
+    return values;
+  }
 };
+
+// Several values as a message's body.
+template <class T>
+[[nodiscard]] std::string_view body_of(std::span<const T> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+}
 
 class Channel {
  public:

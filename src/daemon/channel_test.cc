@@ -37,7 +37,7 @@ TEST(Channel, RefusesABodyOfAnotherSize) {
   ASSERT_TRUE(message);
   const Result<std::uint64_t> value = message->as<std::uint64_t>();
   ASSERT_FALSE(value);
-  EXPECT_EQ(value.error().what, "a message of kind 6 has 4 bytes instead of 8");
+  EXPECT_EQ(value.error().what, "a message of kind 9 has 4 bytes instead of 8");
 }
 
 TEST(Channel, RefusesWhatIsNoMessage) {

@@ -49,8 +49,14 @@ boost::asio::awaitable<void> ControlServer::serve_one(Fd connection) {
   request.pop_back();
   const Result<std::string> result = co_await answer_(std::move(request));
   const std::string answer = result ? answer_result(*result) : answer_error(result.error().what);
-  // Fits a socket buffer; who does not read it goes without.
-  (void)::send(connection.raw(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  // Who does not read it goes without.
+  std::string_view rest = answer;
+  for (const auto until = Clock::now() + request_within; !rest.empty() && Clock::now() < until;) {
+    const ssize_t n = ::send(connection.raw(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN) co_return;
+    if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
+    if (!rest.empty()) co_await pause_for(*io_, std::chrono::milliseconds(1));
+  }
 }
 
 }  // namespace limpid

@@ -61,6 +61,11 @@ Result<> Interception::apply() {
   return changed;
 }
 
+Result<> Interception::change_direct(DirectChange change, std::span<const Flow> flows) {
+  if (!installation_) return failure("nothing is installed");
+  return installation_->change_direct(change, flows);
+}
+
 void Interception::follow() {
   run_beside(io_, follow(network_));
   run_beside(io_, follow(firewall_));

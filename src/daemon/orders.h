@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "account/counters.h"
+#include "daemon/udp_sockets.h"
 #include "net/address.h"
 #include "proxy/settings.h"
 
@@ -20,14 +21,19 @@ struct Account {
 struct WorkerSettings {
   PathSettings path;
   Account account;
-  std::uint32_t threads = 1;
-  // The descriptors that follow, in this order: `threads` listeners of each family, an access log pipe a thread if
-  // there is a log, and both ends (reading first) of `pipes` pipes.
+  std::uint32_t threads = 1;  // with TCP; UDP has one of its own
+  // The descriptors that follow, in this order: `threads` listeners of each family, those of UDP (UdpSockets), an
+  // access log pipe a thread if there is a log, and both ends (reading first) of `pipes` pipes.
   std::uint32_t families = 0;
+  bool has_udp4 = false, has_udp6 = false;
   bool has_log = false;
   std::uint32_t pipes = 0;
 
-  [[nodiscard]] std::size_t descriptors() const { return threads * (families + (has_log ? 1 : 0)) + 2 * pipes; }
+  [[nodiscard]] std::uint32_t all_threads() const { return threads + (has_udp4 || has_udp6 ? 1 : 0); }
+  [[nodiscard]] std::size_t descriptors() const {
+    return threads * families + (has_udp4 ? UdpSockets::of_ipv4 : 0) + (has_udp6 ? UdpSockets::of_ipv6 : 0) +
+           (has_log ? all_threads() : 0) + 2 * pipes;
+  }
 };
 
 // The answer to `report`, and what a worker says by itself as a sign of life.

@@ -28,6 +28,36 @@ Result<Fd> probe_socket(int family, const Plan& plan) {
   return std::move(*fd);
 }
 
+// Sends one datagram and waits for the worker's, by the same way.
+boost::asio::awaitable<Result<>> probe_datagrams(boost::asio::io_context& io, int family, const Plan& plan,
+                                                 WorkerKeeper& worker, Clock::time_point until) {
+  const std::expected<Fd, int> fd = datagram_socket(family, plan.settings.local_mark);
+  if (!fd) co_return errno_failure("socket", fd.error());
+  const Endpoint loopback{Address::loopback(family), 0};
+  sockaddr_storage storage;
+  if (const socklen_t length = loopback.to_sockaddr(storage);
+      ::bind(fd->raw(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+    co_return errno_failure("bind " + loopback.address.text(), errno);
+  const Result<Endpoint> source = local_endpoint(fd->raw());
+  if (!source) co_return std::unexpected(source.error());
+  if (Result<> told = worker.announce_probe(family, source->port); !told) co_return told;
+  if (!co_await worker.refresh(std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now())))
+    co_return failure("the worker does not answer");
+  const socklen_t length = probe_destination(family).to_sockaddr(storage);
+  if (::sendto(fd->raw(), "?", 1, 0, reinterpret_cast<const sockaddr*>(&storage), length) != 1)
+    co_return errno_failure("sendto", errno);
+  Watch watch(io, fd->raw());
+  if (!co_await watch.readable(until))
+    co_return failure(
+        "the probe got no answer: the rules, fib rules or routes that `limpid status` lists are not in effect");
+  char answer[probe_answer.size()];
+  const ssize_t n = ::recv(fd->raw(), answer, sizeof answer, 0);
+  if (n < 0) co_return errno_failure("the probe was refused: recv", errno);
+  if (std::string_view(answer, static_cast<std::size_t>(n)) != probe_answer)
+    co_return failure("the probe was answered by somebody else");
+  co_return worker.announce_probe(family, 0);
+}
+
 boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int family, const Plan& plan,
                                               WorkerKeeper& worker, Clock::time_point until) {
   Result<Fd> fd = probe_socket(family, plan);
@@ -111,6 +141,9 @@ boost::asio::awaitable<Result<>> probe_rules(boost::asio::io_context& io, const 
   for (const int family : families(plan)) {
     const Result<> probed = co_await probe_family(io, family, plan, worker, until);
     if (!probed) co_return failure_in(fmt::format("probe of {}", family_name(family)), probed);
+    if (plan.udp(family).request == 0) continue;
+    if (const Result<> udp = co_await probe_datagrams(io, family, plan, worker, until); !udp)
+      co_return failure_in(fmt::format("probe of UDP over {}", family == AF_INET ? "IPv4" : "IPv6"), udp);
   }
   co_return Result<>{};
 }

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <memory>
 
+#include "api/flows.h"
 #include "api/status.h"
 #include "daemon/access_sink.h"
 #include "daemon/account.h"
@@ -17,6 +18,7 @@
 #include "daemon/confine.h"
 #include "daemon/control_server.h"
 #include "daemon/interception.h"
+#include "daemon/kernel_flows.h"
 #include "daemon/listeners.h"
 #include "daemon/own_cgroup.h"
 #include "daemon/start_probe.h"
@@ -82,6 +84,7 @@ class Supervisor {
     run_beside(io_, watcher_->keep());
     interception_->follow();
     run_beside(io_, look_now_and_then());
+    if (interception_->plan().handover) run_beside(io_, kernel_flows_->follow());
     spdlog::info("ready: {} path threads, at most {} sessions", worker_settings_.threads,
                  worker_settings_.path.sessions_max);
     ::sd_notify(0, "READY=1");
@@ -112,15 +115,18 @@ class Supervisor {
         Listeners::open(path_threads(), config.intercept.own_mark.with(config.intercept.mark));
     if (!listeners) return std::unexpected(listeners.error());
     listeners_ = std::make_unique<Listeners>(std::move(*listeners));
+    Plan plan{
+        .settings = config.intercept, .ports = listeners_->ports(), .worker_uid = account.account.uid, .cgroup = {}};
+    if (Result<> opened = open_udp(plan); !opened) return opened;
     worker_settings_ = {
         .path = path_settings(config, session_budget(descriptors, pipes_.count(), config.limits.sessions)),
         .account = account.account,
         .threads = path_threads(),
         .families = listeners_->families(),
+        .has_udp4 = plan.udp4.request != 0,
+        .has_udp6 = plan.udp6.request != 0,
         .has_log = access_sink_->is_on(),
         .pipes = static_cast<std::uint32_t>(pipes_.count())};
-    Plan plan{
-        .settings = config.intercept, .ports = listeners_->ports(), .worker_uid = account.account.uid, .cgroup = {}};
     if (config.intercept.local) {
       Result<Nft> nft = Nft::open();
       if (!nft) return std::unexpected(nft.error());
@@ -129,6 +135,25 @@ class Supervisor {
     Result<std::unique_ptr<Interception>> interception = Interception::survey(io_, plan);
     if (!interception) return std::unexpected(interception.error());
     interception_ = std::move(*interception);
+    Fd log;
+    if (access_sink_->is_on() && plan.handover) {
+      Result<Fd> pipe = access_sink_->add_pipe();
+      if (!pipe) return std::unexpected(pipe.error());
+      log = std::move(*pipe);
+    }
+    kernel_flows_ = std::make_unique<KernelFlows>(io_, *interception_, config.limits.answered_timeout, std::move(log));
+    return {};
+  }
+
+  Result<> open_udp(Plan& plan) {
+    if (plan.settings.udp.empty()) return {};
+    const Mark own = plan.settings.own_mark;
+    Result<UdpSockets> udp = UdpSockets::open(families(plan), own, own.with(plan.settings.mark));
+    if (!udp) return std::unexpected(udp.error());
+    udp_ = std::move(*udp);
+    plan.udp4 = udp_.ports(AF_INET);
+    plan.udp6 = udp_.ports(AF_INET6);
+    plan.handover = options_.config.transparency.handover == Handover::automatic;
     return {};
   }
 
@@ -139,10 +164,12 @@ class Supervisor {
     if (Result<> watching = watcher_->start(); !watching) return watching;
     if (Result<> installed = interception_->install(); !installed) return installed;
     worker_ = std::make_unique<WorkerKeeper>(
-        io_, WorkerKeeper::Needs{worker_settings_, *listeners_, *access_sink_, pipes_},
+        io_, WorkerKeeper::Needs{worker_settings_, *listeners_, udp_, *access_sink_, pipes_},
         WorkerKeeper::Events{.started = [this](const Child& child) { watcher_->watch_worker(child); },
                              .ready = [this] { worker_is_ready(); },
-                             .gone = [this](const std::string& how) { worker_is_gone(how); }});
+                             .gone = [this](const std::string& how) { worker_is_gone(how); },
+                             .hand_over = [this](const std::vector<Flow>& flows) { hand_over(flows); },
+                             .handed_over = [this](const auto& accounts) { kernel_flows_->add(accounts); }});
     Result<ControlServer> control = ControlServer::open(
         io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
     if (!control) return std::unexpected(control.error());
@@ -174,6 +201,18 @@ class Supervisor {
   void take_or_let_go() {
     if (Result<> done = interception_->take(taking_wanted_ && worker_->is_ready()); !done)
       spdlog::error("{}", done.error().what);
+  }
+
+  void hand_over(const std::vector<Flow>& flows) {
+    std::vector<FlowAccount> ends;
+    for (const Flow& flow : flows) ends.push_back({.ends = flow, .time = {}, .up = {}, .down = {}});
+    const Result<bool> taken = kernel_flows_->take(flows);
+    if (!taken) return spdlog::error("the worker: {}", taken.error().what);
+    tell_worker(*taken ? MessageKind::flows_taken : MessageKind::flows_refused, ends);
+  }
+
+  void tell_worker(MessageKind what, std::span<const FlowAccount> flows) {
+    if (Result<> told = worker_->tell(what, flows); !told) spdlog::warn("tell the worker: {}", told.error().what);
   }
 
   asio::awaitable<void> look_now_and_then() {
@@ -239,6 +278,10 @@ class Supervisor {
 
   asio::awaitable<void> take_down() {
     if (worker_) co_await worker_->let_go();
+    if (kernel_flows_) {
+      kernel_flows_->end();
+    }
+    if (access_sink_) co_await access_sink_->finish(Clock::now() + seconds(1));
     if (interception_) {
       const bool closed = options_.config.intercept.without_us == WithoutUs::closed;
       const bool keep_guard = closed && !withdraw_all_ && (was_ready_ || interception_->has_adopted_guard());
@@ -263,6 +306,12 @@ class Supervisor {
       (void)co_await worker_->refresh(milliseconds(300));
       co_return to_json(status());
     }
+    if (request == "flows") {
+      if (Result<> looked = kernel_flows_->look(); !looked) co_return std::unexpected(looked.error());
+      co_return flows_to_json(kernel_flows_->list());
+    }
+    if (constexpr std::string_view verb = "take-back "; request.starts_with(verb))
+      co_return take_back(std::string_view(request).substr(verb.size()));
     if (request == "withdraw") {
       withdraw_all_ = true;
       want_stop();
@@ -272,8 +321,19 @@ class Supervisor {
     co_return failure("there is no request \"" + request + "\"");
   }
 
+  Result<std::string> take_back(std::string_view words) {
+    const Result<FlowFilter> filter = FlowFilter::parse(words);
+    if (!filter) return std::unexpected(filter.error());
+    const Result<std::vector<FlowAccount>> flows = kernel_flows_->take_back(*filter);
+    if (!flows) return std::unexpected(flows.error());
+    tell_worker(MessageKind::flows_given_back, *flows);
+    return std::to_string(flows->size());
+  }
+
   [[nodiscard]] Status status() const {
     const Conditions conditions = interception_->conditions();
+    CounterValues counters = worker_->counters();
+    counters += kernel_flows_->counters();
     Status status{.state = state_,
                   .version = LIMPID_VERSION,
                   .supervisor_pid = ::getpid(),
@@ -281,7 +341,10 @@ class Supervisor {
                   .watcher_pid = watcher_->pid(),
                   .sessions_max = static_cast<std::uint64_t>(worker_settings_.path.sessions_max),
                   .worker_restarts = worker_->restarts(),
-                  .counters = worker_->counters(),
+                  .counters = counters,
+                  .kernel_flows = kernel_flows_->size(),
+                  .handed_over = kernel_flows_->totals().handed_over,
+                  .taken_back = kernel_flows_->totals().taken_back,
                   .taking = conditions.taking,
                   .zones = conditions.zones,
                   .early = conditions.early,
@@ -311,6 +374,8 @@ class Supervisor {
   std::unique_ptr<Listeners> listeners_;
   std::unique_ptr<WatcherKeeper> watcher_;
   std::unique_ptr<Interception> interception_;
+  UdpSockets udp_;
+  std::unique_ptr<KernelFlows> kernel_flows_;
   std::unique_ptr<WorkerKeeper> worker_;
   std::unique_ptr<ControlServer> control_;
 };

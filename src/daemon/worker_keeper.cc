@@ -49,12 +49,13 @@ Result<> WorkerKeeper::start() {
 Result<> WorkerKeeper::hand_over() {
   const WorkerSettings& settings = needs_.settings;
   std::vector<Fd> logs;
-  for (std::uint32_t i = 0; settings.has_log && i < settings.threads; ++i) {
+  for (std::uint32_t i = 0; settings.has_log && i < settings.all_threads(); ++i) {
     Result<Fd> log = needs_.access_sink.add_pipe();
     if (!log) return std::unexpected(log.error());
     logs.push_back(std::move(*log));
   }
   std::vector<int> descriptors = needs_.listeners.descriptors();
+  for (const int fd : needs_.udp.descriptors()) descriptors.push_back(fd);
   for (const Fd& fd : logs) descriptors.push_back(fd.raw());
   for (const int pipe : needs_.pipes.emptied()) descriptors.push_back(pipe);
 
@@ -93,6 +94,18 @@ Result<> WorkerKeeper::hear(const Message& message) {
       reported_ = beat->report;
       break;
     }
+    case MessageKind::hand_over: {
+      const Result<std::vector<Flow>> flows = message.as_list<Flow>();
+      if (!flows) return std::unexpected(flows.error());
+      events_.hand_over(*flows);
+      break;
+    }
+    case MessageKind::handed_over: {
+      const Result<std::vector<FlowAccount>> accounts = message.as_list<FlowAccount>();
+      if (!accounts) return std::unexpected(accounts.error());
+      events_.handed_over(*accounts);
+      break;
+    }
     default:
       return failure("it sent a message that is not a worker's");
   }
@@ -102,7 +115,7 @@ Result<> WorkerKeeper::hear(const Message& message) {
 
 void WorkerKeeper::bury() {
   ready_ = false;
-  alive_.sessions = 0;
+  alive_.sessions = alive_.flows = 0;
   buried_ += std::exchange(alive_, {});
   if (child_) kill_and_reap(*child_);
   child_.reset();
@@ -126,6 +139,15 @@ boost::asio::awaitable<bool> WorkerKeeper::refresh(std::chrono::milliseconds pat
 Result<> WorkerKeeper::announce_probe(int family, std::uint16_t port) {
   if (!ready_) return failure("no worker is ready");
   return child_->channel.send_value(MessageKind::probe, ProbeOrder{family, port});
+}
+
+Result<> WorkerKeeper::tell(MessageKind what, std::span<const FlowAccount> flows) {
+  constexpr std::size_t most = Channel::most_bytes / sizeof(FlowAccount);
+  if (!ready_) return failure("no worker is ready");
+  for (; !flows.empty(); flows = flows.subspan(std::min(flows.size(), most)))
+    if (Result<> sent = child_->channel.send(what, body_of(flows.first(std::min(flows.size(), most)))); !sent)
+      return sent;
+  return {};
 }
 
 Result<> WorkerKeeper::add_listeners(const std::vector<int>& listeners) {

@@ -24,6 +24,7 @@ class WorkerKeeper {
   struct Needs {
     WorkerSettings settings;
     Listeners& listeners;
+    const UdpSockets& udp;
     AccessSink& access_sink;
     BulkPipes& pipes;
   };
@@ -31,6 +32,8 @@ class WorkerKeeper {
     std::function<void(const Child&)> started;  // before it may accept
     std::function<void()> ready;
     std::function<void(const std::string& how)> gone;
+    std::function<void(const std::vector<Flow>&)> hand_over;           // UDP flows that the kernel may have
+    std::function<void(const std::vector<FlowAccount>&)> handed_over;  // what the worker has carried of them
   };
   WorkerKeeper(boost::asio::io_context& io, const Needs& needs, Events events);
 
@@ -47,6 +50,8 @@ class WorkerKeeper {
   boost::asio::awaitable<bool> refresh(std::chrono::milliseconds patience);
   // Tells the worker the start probe's port.
   [[nodiscard]] Result<> announce_probe(int family, std::uint16_t port);
+  // Tells it what has become of UDP flows: MessageKind::flows_taken, flows_refused or flows_given_back.
+  [[nodiscard]] Result<> tell(MessageKind what, std::span<const FlowAccount> flows);
   // Hands it new listeners in place of dead ones.
   [[nodiscard]] Result<> add_listeners(const std::vector<int>& listeners);
 

@@ -43,12 +43,18 @@ Result<Orders> receive_orders(const Channel& channel) {
 }
 
 // Deals the descriptors out, in the order of WorkerSettings.
-std::vector<WorkerParts> deal(Orders& orders) {
+std::vector<WorkerParts> deal(Orders& orders, const HandoverCalls& handover) {
   const WorkerSettings& settings = orders.settings;
   std::vector<WorkerParts> parts(settings.threads);
   auto next = orders.descriptors.begin();
   for (std::uint32_t family = 0; family < settings.families; ++family)
     for (WorkerParts& part : parts) part.listeners.push_back(std::move(*next++));
+  if (settings.has_udp4 || settings.has_udp6) {
+    UdpParts& udp = parts.emplace_back().udp.emplace();
+    udp.handover = handover;
+    if (settings.has_udp4) add_udp_parts(AF_INET, next, udp);
+    if (settings.has_udp6) add_udp_parts(AF_INET6, next, udp);
+  }
   if (settings.has_log)
     for (WorkerParts& part : parts) part.access_log = std::move(*next++);
   for (std::uint32_t i = 0; i < settings.pipes; ++i) {
@@ -72,7 +78,8 @@ class WorkerProcess {
     if (Result<> confined = confine_worker(orders->settings.account); !confined)
       return failure_in("confine the worker", confined);
     state_.sessions_free = orders->settings.path.sessions_max;
-    for (WorkerParts& parts : deal(*orders)) {
+    tcp_threads_ = orders->settings.threads;
+    for (WorkerParts& parts : deal(*orders, handover_calls())) {
       Result<std::unique_ptr<Worker>> worker = Worker::create(orders->settings.path, state_, std::move(parts));
       if (!worker) return failure_in("start a path thread", worker);
       workers_.push_back(std::move(*worker));
@@ -92,6 +99,25 @@ class WorkerProcess {
   }
 
  private:
+  // Called by the thread with UDP. A message is sent whole or not at all.
+  HandoverCalls handover_calls() {
+    return {.ask =
+                [this](std::span<const Flow> flows) {
+                  return channel_.send(MessageKind::hand_over, body_of(flows)).has_value();
+                },
+            .account =
+                [this](std::span<const FlowAccount> accounts) {
+                  return channel_.send(MessageKind::handed_over, body_of(accounts)).has_value();
+                }};
+  }
+
+  Result<> tell(const Message& message, UdpRelay::Answer answer) {
+    const Result<std::vector<FlowAccount>> flows = message.as_list<FlowAccount>();
+    if (!flows) return std::unexpected(flows.error());
+    for (const auto& worker : workers_) worker->tell(answer, *flows);
+    return {};
+  }
+
   // Until the supervisor says the end, or is gone.
   Result<> serve() {
     if (Result<> sent = channel_.send(MessageKind::ready); !sent) return sent;
@@ -128,8 +154,14 @@ class WorkerProcess {
         return {};
       }
       case MessageKind::descriptors:  // listeners in place of dead ones
-        for (Fd& fd : message.fds) workers_[next_for_listener_++ % workers_.size()]->add_listener(std::move(fd));
+        for (Fd& fd : message.fds) workers_[next_for_listener_++ % tcp_threads_]->add_listener(std::move(fd));
         return {};
+      case MessageKind::flows_taken:
+        return tell(message, UdpRelay::Answer::taken);
+      case MessageKind::flows_refused:
+        return tell(message, UdpRelay::Answer::refused);
+      case MessageKind::flows_given_back:
+        return tell(message, UdpRelay::Answer::given_back);
       default:
         return failure("the supervisor sent a message that is not for a worker");
     }
@@ -156,6 +188,7 @@ class WorkerProcess {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::uint64_t last_report_ = 0;
   std::size_t next_for_listener_ = 0;
+  std::size_t tcp_threads_ = 1;  // the first of workers_
 };
 
 }  // namespace

@@ -25,6 +25,7 @@ std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t pipes, std
 
 PathSettings path_settings(const Config& config, std::uint64_t sessions) {
   return {.own_mark = config.intercept.own_mark,
+          .accepted_mark = config.intercept.own_mark.with(config.intercept.mark),
           .source = config.transparency.source == Source::client    ? SourceChoice::client
                     : config.transparency.source == Source::address ? SourceChoice::address
                                                                     : SourceChoice::self,
@@ -33,7 +34,12 @@ PathSettings path_settings(const Config& config, std::uint64_t sessions) {
           .sessions_max = static_cast<std::int64_t>(sessions),
           .connect_timeout = config.limits.connect_timeout,
           .idle_timeout = config.limits.idle_timeout,
-          .half_closed_timeout = config.limits.half_closed_timeout};
+          .half_closed_timeout = config.limits.half_closed_timeout,
+          .udp = {.flows = config.limits.udp_flows,
+                  .flows_per_client = config.limits.udp_flows_per_client,
+                  .unanswered_timeout = config.limits.unanswered_timeout,
+                  .answered_timeout = config.limits.answered_timeout},
+          .handover = config.transparency.handover == Handover::automatic};
 }
 
 }  // namespace limpid

@@ -11,7 +11,11 @@ inline Plan example_plan() {
   plan.settings.tcp = {{80, 80}, {8000, 8999}};
   plan.settings.bypass = {*Prefix::parse("10.0.0.0/8"), *Prefix::parse("2001:db8:1::/48")};
   plan.settings.bypass_from = {*Prefix::parse("192.0.2.7"), *Prefix::parse("2001:db8::7")};
+  plan.settings.udp = {{53, 53}, {443, 443}};
   plan.ports = {.ipv4 = 40001, .ipv6 = 40002};
+  plan.udp4 = {.request = 40003, .request_df = 40004, .answer = 40005, .answer_df = 40006};
+  plan.udp6 = {.request = 40007, .request_df = 40007, .answer = 40008, .answer_df = 40008};
+  plan.handover = true;
   plan.worker_uid = 64999;
   return plan;
 }

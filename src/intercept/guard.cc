@@ -18,18 +18,27 @@ std::string guard(const Plan& plan) {
     refuse.push_back(fmt::format("meta nfproto ipv{} reject with tcp reset", words(family).digit));
   table.chains.push_back({"refuse", "", std::move(refuse)});
 
-  if (!settings.interfaces.empty())
-    table.chains.push_back({"clients",
-                            "type filter hook prerouting priority -145;",
-                            {
-                                fmt::format("{} return", has("meta mark", settings.mark)),
-                                fmt::format("{} return", has("meta mark", settings.local_mark)),
-                                fmt::format("{} {} goto refuse", is_from_a_client(settings), new_connection),
-                            }});
+  if (!settings.udp.empty()) {
+    Lines refuse_udp = {"udp dport != @udp_ports return"};
+    add_exceptions(plan, refuse_udp);
+    refuse_udp.push_back("reject");
+    table.chains.push_back({"refuse_udp", "", std::move(refuse_udp)});
+  }
+
+  if (!settings.interfaces.empty()) {
+    Lines rules;
+    // own_mark: datagrams of flows that we have left to the kernel.
+    for (const Mark mark : {settings.mark, settings.local_mark, settings.own_mark})
+      rules.push_back(fmt::format("{} return", has("meta mark", mark)));
+    rules.push_back(fmt::format("{} {} goto refuse", is_from_a_client, new_connection));
+    if (!settings.udp.empty()) rules.push_back(fmt::format("{} meta l4proto udp goto refuse_udp", is_from_a_client));
+    table.chains.push_back({"clients", "type filter hook prerouting priority -145;", std::move(rules)});
+  }
   if (settings.local) {
     Lines rules = {fmt::format("{} accept", has("meta mark", settings.own_mark))};
     add_own_exceptions(plan, rules);
     rules.push_back(fmt::format("{} goto refuse", new_connection));
+    if (!settings.udp.empty()) rules.push_back("meta l4proto udp goto refuse_udp");
     table.chains.push_back({"local", "type filter hook output priority -145;", std::move(rules)});
   }
   return text_of(table, "limpid_guard", "");

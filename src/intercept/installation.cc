@@ -188,6 +188,10 @@ Result<> Installation::change(const Conditions& conditions) {
   return {};
 }
 
+Result<> Installation::change_direct(DirectChange change, std::span<const Flow> flows) {
+  return without_output(state_->nft.run(direct_change(change, flows)), "change the flows that go direct");
+}
+
 Result<std::vector<std::string>> Installation::restore() {
   std::vector<std::string> restored;
   std::vector<Error> errors;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "intercept/direct_flows.h"
 #include "intercept/fib.h"
 #include "intercept/leftovers.h"
 #include "intercept/nft.h"
@@ -28,6 +29,9 @@ class Installation {
 
   // One transaction. Where only `taking` differs, only the port sets change.
   [[nodiscard]] Result<> change(const Conditions& conditions);
+
+  // Flows that the kernel is to forward by itself from now on, or not any longer. All of them or none.
+  [[nodiscard]] Result<> change_direct(DirectChange change, std::span<const Flow> flows);
 
   // Puts back what others have taken away of the guard, the fib rules and the routes. Returns what that was.
   [[nodiscard]] Result<std::vector<std::string>> restore();

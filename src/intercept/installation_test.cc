@@ -88,9 +88,8 @@ TEST_F(InstallationTest, WithdrawsWhenItGoesOutOfScope) {
   EXPECT_THAT(kernel_state(), HasSubstr("tproxy ip to 127.0.0.1:40001"));
 }
 
-TEST_F(InstallationTest, TakesTheWholeMachineWhenTheInterfaceIsAStar) {
-  plan.settings.interfaces = {"*"};
-  plan.settings.tcp = {PortRange::all()};
+TEST_F(InstallationTest, TakesEveryPortAndLeavesEveryAddressOut) {
+  plan.settings.tcp = plan.settings.udp = {PortRange::all()};
   plan.settings.bypass = {*Prefix::parse("0.0.0.0/0"), *Prefix::parse("::/0"), *Prefix::parse("10.0.0.0/8")};
   plan.settings.without_us = WithoutUs::closed;
   Result<Installation> installation = Installation::install(plan, {.taking = true}, no_patience);
@@ -252,8 +251,10 @@ TEST_F(InstallationTest, LeavesNothingBehindWhenTheTableIsRefused) {
   plan.cgroup = Cgroup{"no/such/group", 3};
   const Result<Installation> installation = Installation::install(plan, {.taking = true}, no_patience);
   ASSERT_FALSE(installation);
-  EXPECT_EQ(installation.error().what,
-            "fill the table inet limpid: nft: cgroupv2 path fails: No such file or directory");
+  EXPECT_EQ(
+      installation.error().what,
+      "fill the table inet limpid: nft: cgroupv2 path fails: No such file or directory; cgroupv2 path fails: No such "
+      "file or directory");
 }
 
 TEST_F(InstallationTest, LeavesNothingBehindWhenTheLoopbackInterfaceIsDown) {

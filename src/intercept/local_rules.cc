@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "intercept/local_rules.h"
 
+#include "intercept/udp_rules.h"
+
 namespace limpid::rules {
 namespace {
 
 Chain local_chain(const Plan& plan) {
-  Lines rules = {"meta l4proto != tcp accept", fmt::format("{} goto ours", has("meta mark", plan.settings.own_mark))};
+  Lines rules;
+  if (!plan.settings.udp.empty()) rules.push_back("meta l4proto udp goto local_udp");
+  rules.push_back("meta l4proto != tcp accept");
+  rules.push_back(fmt::format("{} goto ours", has("meta mark", plan.settings.own_mark)));
   add_own_exceptions(plan, rules);
   rules.push_back(fmt::format("{} goto local_syn", new_connection));
   rules.push_back(
@@ -61,13 +66,14 @@ Chain ours_chain(const Plan& plan) {
 
 void add_local_chains(const Plan& plan, Table& table) {
   for (const int family : families(plan)) {
-    table.sets.push_back(learnt_set("taken", family, "1d"));
-    table.sets.push_back(learnt_set("closing", family, "10m"));
+    table.sets.push_back(learnt_set("taken", family, words(family).connection, "1d"));
+    table.sets.push_back(learnt_set("closing", family, words(family).connection, "10m"));
   }
   table.chains.push_back({"steer", "", {give(plan.settings.local_mark) + " accept"}});
   table.chains.push_back(ours_chain(plan));
   for (const int family : families(plan)) table.chains.push_back(local_taken_chain(family));
   table.chains.push_back(local_syn_chain(plan));
+  if (!plan.settings.udp.empty()) table.chains.push_back(local_udp_chain(plan));
   table.chains.push_back(local_chain(plan));
 }
 

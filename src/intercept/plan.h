@@ -26,6 +26,15 @@ struct ListenerPorts {
   bool operator==(const ListenerPorts&) const = default;
 };
 
+// Where UDP comes in, a family. The listeners for datagrams with DF have ports of their own in IPv4 (net/datagram.h).
+struct DatagramPorts {
+  std::uint16_t request = 0;  // from clients
+  std::uint16_t request_df = 0;
+  std::uint16_t answer = 0;  // from destinations
+  std::uint16_t answer_df = 0;
+  bool operator==(const DatagramPorts&) const = default;
+};
+
 // A cgroup (version 2) whose own connections are never taken: its path below the root, and how deep that is.
 struct Cgroup {
   std::string path;  // "system.slice/limpid.service"
@@ -37,8 +46,12 @@ struct Cgroup {
 struct Plan {
   Intercept settings;
   ListenerPorts ports;
+  DatagramPorts udp4{}, udp6{};
+  bool handover = false;  // there are sets of flows that the kernel forwards by itself
   uid_t worker_uid = 0;
   std::optional<Cgroup> cgroup;
+
+  [[nodiscard]] const DatagramPorts& udp(int family) const { return family == AF_INET ? udp4 : udp6; }
   bool operator==(const Plan&) const = default;
 };
 

@@ -13,13 +13,18 @@ namespace {
 // fails; no packet of an accepted session is lost.
 constexpr int learnt_size = 1 << 18;
 
-constexpr std::string_view connection4 = "ip saddr . tcp sport . ip daddr . tcp dport";
-constexpr std::string_view connection6 = "ip6 saddr . tcp sport . ip6 daddr . tcp dport";
-
-// nft has no wildcard for every interface. "lo" is not where clients come in.
-bool is_everywhere(const Intercept& settings) {
-  return std::ranges::find(settings.interfaces, "*") != settings.interfaces.end();
-}
+constexpr Words words4{.ip = "ip",
+                       .digit = '4',
+                       .connection = "ip saddr . tcp sport . ip daddr . tcp dport",
+                       .datagram = "ip saddr . udp sport . ip daddr . udp dport",
+                       .answer = "ip daddr . udp dport . ip saddr . udp sport",
+                       .loopback = "127.0.0.1"};
+constexpr Words words6{.ip = "ip6",
+                       .digit = '6',
+                       .connection = "ip6 saddr . tcp sport . ip6 daddr . tcp dport",
+                       .datagram = "ip6 saddr . udp sport . ip6 daddr . udp dport",
+                       .answer = "ip6 daddr . udp dport . ip6 saddr . udp sport",
+                       .loopback = "[::1]"};
 
 std::string prefixes(const std::vector<Prefix>& list, int family) {
   Lines texts;
@@ -53,9 +58,7 @@ std::string text_of(const Table& table, std::string_view name, std::string_view 
   return text + "}\n";
 }
 
-Words words(int family) {
-  return family == AF_INET ? Words{"ip", '4', connection4, "127.0.0.1"} : Words{"ip6", '6', connection6, "[::1]"};
-}
+Words words(int family) { return family == AF_INET ? words4 : words6; }
 
 std::string has(std::string_view subject, Mark mark) {
   return fmt::format("{} & 0x{:08x} == 0x{:08x}", subject, mark.mask, mark.bits);
@@ -67,14 +70,10 @@ std::string give(Mark mark) {
   return fmt::format("meta mark set meta mark & 0x{:08x} | 0x{:08x}", ~mark.mask, mark.bits);
 }
 
-std::string ports(const Intercept& settings) {
+std::string ports(const std::vector<PortRange>& ranges) {
   Lines texts;
-  for (const PortRange& range : settings.tcp) texts.push_back(range.text());
+  for (const PortRange& range : ranges) texts.push_back(range.text());
   return fmt::format("{}", fmt::join(texts, ", "));
-}
-
-std::string is_from_a_client(const Intercept& settings) {
-  return is_everywhere(settings) ? "iifname != \"lo\"" : "iifname @clients";
 }
 
 Set interval_set(std::string name, std::string_view type, const std::string& elements) {
@@ -82,15 +81,14 @@ Set interval_set(std::string name, std::string_view type, const std::string& ele
                                        elements.empty() ? "" : fmt::format(" elements = {{ {} }};", elements))};
 }
 
-Set learnt_set(std::string_view name, int family, std::string_view timeout) {
-  const Words word = words(family);
-  return {fmt::format("{}{}", name, word.digit),
-          fmt::format("typeof {}; size {}; flags dynamic,timeout; timeout {};", word.connection, learnt_size, timeout)};
+Set learnt_set(std::string_view name, int family, std::string_view key, std::string_view timeout) {
+  return {fmt::format("{}{}", name, words(family).digit),
+          fmt::format("typeof {}; size {}; flags dynamic,timeout; timeout {};", key, learnt_size, timeout)};
 }
 
 void add_common_sets(const Plan& plan, Table& table) {
   const Intercept& settings = plan.settings;
-  if (!settings.interfaces.empty() && !is_everywhere(settings)) {
+  if (!settings.interfaces.empty()) {
     const std::string names = fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""));
     // Every packet is looked up here, and the kernel looks faster into a set that knows no ranges.
     const bool has_pattern =
@@ -98,7 +96,8 @@ void add_common_sets(const Plan& plan, Table& table) {
     table.sets.push_back(has_pattern ? interval_set("clients", "ifname", names)
                                      : Set{"clients", fmt::format("type ifname; elements = {{ {} }};", names)});
   }
-  table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings)));
+  table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings.tcp)));
+  if (!settings.udp.empty()) table.sets.push_back(interval_set("udp_ports", "inet_service", ports(settings.udp)));
   // A named set: libnftables 1.0.6 crashes when it lists an anonymous one whose elements the kernel will not tell.
   table.sets.push_back({"not_routed", "type fib_addrtype; elements = { local, broadcast, multicast, anycast };"});
   add_prefix_sets(plan, table);

@@ -34,6 +34,8 @@ struct Words {
   std::string_view ip;
   char digit;
   std::string_view connection;  // both ends of the packet, in the direction it goes
+  std::string_view datagram;    // the same, of UDP
+  std::string_view answer;      // of UDP, in the other direction
   std::string_view loopback;
 };
 [[nodiscard]] Words words(int family);
@@ -46,14 +48,14 @@ inline constexpr std::string_view new_connection = "tcp flags & (syn | ack) == s
 // The other bits stay as they are: they may be somebody else's.
 [[nodiscard]] std::string give(Mark mark);
 
-[[nodiscard]] std::string ports(const Intercept& settings);
-[[nodiscard]] std::string is_from_a_client(const Intercept& settings);
+[[nodiscard]] std::string ports(const std::vector<PortRange>& ranges);  // "80, 8000-8999"
+inline constexpr std::string_view is_from_a_client = "iifname @clients";
 
 [[nodiscard]] Set interval_set(std::string name, std::string_view type, const std::string& elements);
-// A set of connections that the packets themselves fill.
-[[nodiscard]] Set learnt_set(std::string_view name, int family, std::string_view timeout);
+// A set of connections, or of whatever else `key` names of a packet, that the packets themselves fill.
+[[nodiscard]] Set learnt_set(std::string_view name, int family, std::string_view key, std::string_view timeout);
 
-// @clients, @tcp_ports, and the bypass sets that are not empty.
+// @clients, @tcp_ports, @udp_ports, and the bypass sets that are not empty.
 void add_common_sets(const Plan& plan, Table& table);
 
 // What is never taken: connections to this machine itself, what has no single receiver, and what the user left out.

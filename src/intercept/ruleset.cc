@@ -8,6 +8,7 @@
 #include "intercept/guard.h"
 #include "intercept/local_rules.h"
 #include "intercept/rule_words.h"
+#include "intercept/udp_rules.h"
 
 namespace limpid {
 
@@ -44,9 +45,10 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   // only what is registered before it, at the lowest priority and later than it, sees them in time.
   chain.hook = fmt::format("type filter hook prerouting priority {};", conditions.early ? "-2147483648" : "raw");
   chain.rules.push_back(fmt::format("iif \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark)));
-  if (!plan.settings.interfaces.empty())
-    chain.rules.push_back(
-        fmt::format("{} meta l4proto {{ tcp, icmp, ipv6-icmp }} goto from_clients", is_from_a_client(plan.settings)));
+  if (plan.settings.interfaces.empty()) return chain;
+  if (!plan.settings.udp.empty())
+    chain.rules.push_back(fmt::format("meta l4proto udp {} goto udp_from_clients", is_from_a_client));
+  chain.rules.push_back(fmt::format("{} meta l4proto {{ tcp, icmp, ipv6-icmp }} goto from_clients", is_from_a_client));
   return chain;
 }
 
@@ -54,6 +56,7 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
 // it looks for the connection's own socket first, then for the listener.
 Chain from_here_chain(const Plan& plan) {
   Chain chain{"from_here", "", {}};
+  if (!plan.settings.udp.empty()) chain.rules.push_back("meta l4proto udp goto udp_from_here");
   for (const int family : families(plan)) chain.rules.push_back(tproxy(plan, family) + " accept");
   return chain;
 }
@@ -114,8 +117,9 @@ Lines servers_rules(const Intercept& settings) {
   const std::string take = give(settings.mark) + " accept";
   return {
       fmt::format("{} return", has("meta mark", settings.mark)),
+      "meta l4proto != { tcp, icmp, ipv6-icmp } return",
       "# Divert: sessions of ours, and ICMP errors about them.",
-      fmt::format("meta l4proto {{ tcp, icmp, ipv6-icmp }} {} {}", is_upstream_socket(settings), take),
+      fmt::format("{} {}", is_upstream_socket(settings), take),
       fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
       "# TIME_WAIT of ours: \"socket mark\" does not see it.",
       fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
@@ -140,9 +144,11 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   Table table;
   add_common_sets(plan, table);
   // The ports again, but only while we take new connections; @tcp_ports is for sessions that live.
-  table.sets.push_back(interval_set("take_tcp", "inet_service", conditions.taking ? ports(plan.settings) : ""));
+  table.sets.push_back(interval_set("take_tcp", "inet_service", conditions.taking ? ports(plan.settings.tcp) : ""));
   if (conditions.cookies)
-    for (const int family : families(plan)) table.sets.push_back(learnt_set("handshakes", family, "10s"));
+    for (const int family : families(plan))
+      table.sets.push_back(learnt_set("handshakes", family, words(family).connection, "10s"));
+  if (!plan.settings.udp.empty()) add_udp(plan, conditions, clients_zone, table);
   table.chains.push_back(syn_chain(plan, conditions));
   table.chains.push_back(from_clients_chain(plan, conditions));
   table.chains.push_back(from_here_chain(plan));
@@ -156,10 +162,12 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
 
 constexpr std::string_view owned = "\tflags owner;\n";
 
-// Empties and fills @take_tcp.
+// Empties and fills @take_tcp and @take_udp.
 std::string retake(const Plan& plan, bool taking) {
-  const std::string flush = "flush set inet limpid take_tcp\n";
-  return taking ? flush + fmt::format("add element inet limpid take_tcp {{ {} }}\n", ports(plan.settings)) : flush;
+  std::string text = "flush set inet limpid take_tcp\n";
+  if (taking && !plan.settings.tcp.empty())
+    text += fmt::format("add element inet limpid take_tcp {{ {} }}\n", ports(plan.settings.tcp));
+  return text + retake_udp(plan, taking);
 }
 
 bool has_set(const Table& table, const std::string& name) {

@@ -40,12 +40,58 @@ table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set udp_ports { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8 }; }
 	set bypass_from4 { type ipv4_addr; flags interval; auto-merge; elements = { 192.0.2.7/32 }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
 	set take_tcp { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set take_udp { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
+	set answers4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
+	set direct4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 131072; flags dynamic; counter; }
+	set answers6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
+	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; flags dynamic; counter; }
+	chain udp_from_here {
+		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40004 accept
+		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40003 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 accept
+	}
+	chain udp_answer {
+		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40006 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40005 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40008 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain udp_from_clients {
+		ip saddr . udp sport . ip daddr . udp dport @direct4 accept
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 accept
+		# A destination on the clients' side: the chain "udp_answers" takes what it sends.
+		ip saddr . udp sport . ip daddr . udp dport @answers4 return
+		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 return
+		udp dport != @take_udp return
+		# The sender wants to know who is at this distance.
+		ip ttl < 2 return
+		ip6 hoplimit < 2 return
+		fib daddr type @not_routed return
+		ip daddr @bypass4 return
+		ip saddr @bypass_from4 return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		update @answers4 { ip daddr . udp dport . ip saddr . udp sport }
+		update @answers6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
+		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40004 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40003 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain udp_answers {
+		type filter hook prerouting priority dstnat + 5; policy accept;
+		meta l4proto != udp return
+		meta mark & 0x10000000 == 0x10000000 return
+		iifname != @clients ip saddr . udp sport . ip daddr . udp dport @direct4 accept
+		iifname != @clients ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 accept
+		ip saddr . udp sport . ip daddr . udp dport @answers4 goto udp_answer
+		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
+	}
 	chain syn {
 		tcp dport != @take_tcp return
 		fib daddr type @not_routed return
@@ -69,19 +115,22 @@ table inet limpid {
 		tcp dport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain from_here {
+		meta l4proto udp goto udp_from_here
 		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 accept
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
 	}
 	chain clients {
 		type filter hook prerouting priority raw; policy accept;
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		meta l4proto udp iifname @clients goto udp_from_clients
 		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
 	}
 	chain servers {
 		type filter hook prerouting priority mangle; policy accept;
 		meta mark & 0x10000000 == 0x10000000 return
+		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
-		meta l4proto { tcp, icmp, ipv6-icmp } socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# TIME_WAIT of ours: "socket mark" does not see it.
 		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
@@ -107,6 +156,7 @@ ip -6 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol
 table inet limpid_guard {
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set udp_ports { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
@@ -117,11 +167,20 @@ table inet limpid_guard {
 		ip6 saddr @bypass_from6 return
 		meta nfproto ipv6 reject with tcp reset
 	}
+	chain refuse_udp {
+		udp dport != @udp_ports return
+		fib daddr type @not_routed return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		reject
+	}
 	chain clients {
 		type filter hook prerouting priority -145; policy accept;
 		meta mark & 0x10000000 == 0x10000000 return
 		meta mark & 0x20000000 == 0x20000000 return
+		meta mark & 0x40000000 == 0x40000000 return
 		iifname @clients tcp flags & (syn | ack) == syn goto refuse
+		iifname @clients meta l4proto udp goto refuse_udp
 	}
 	chain local {
 		type filter hook output priority -145; policy accept;
@@ -130,6 +189,7 @@ table inet limpid_guard {
 		meta skuid 64999 accept
 		socket cgroupv2 level 2 "system.slice/limpid.service" accept
 		tcp flags & (syn | ack) == syn goto refuse
+		meta l4proto udp goto refuse_udp
 	}
 }
 
@@ -138,13 +198,47 @@ table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set udp_ports { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
 	set take_tcp { type inet_service; flags interval; auto-merge; }
 	set handshakes6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10s; }
+	set take_udp { type inet_service; flags interval; auto-merge; }
+	set answers6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
+	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; flags dynamic; counter; }
 	set taken6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 1d; }
 	set closing6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10m; }
+	chain udp_from_here {
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 accept
+	}
+	chain udp_answer {
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40008 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain udp_from_clients {
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		# A destination on the clients' side: the chain "udp_answers" takes what it sends.
+		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 return
+		# So early, fragments are not together yet.
+		ip frag-off & 0x3fff != 0x0 return
+		exthdr frag exists return
+		udp dport != @take_udp return
+		# The sender wants to know who is at this distance.
+		ip ttl < 2 return
+		ip6 hoplimit < 2 return
+		fib daddr type @not_routed return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		update @answers6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain udp_answers {
+		type filter hook prerouting priority dstnat + 5; policy accept;
+		meta l4proto != udp return
+		meta mark & 0x10000000 == 0x10000000 return
+		iifname != @clients ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
+	}
 	chain syn {
 		tcp dport != @take_tcp return
 		fib daddr type @not_routed return
@@ -168,18 +262,21 @@ table inet limpid {
 		tcp flags & (syn | rst | fin | ack) == ack ip6 saddr . tcp sport . ip6 daddr . tcp dport @handshakes6 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain from_here {
+		meta l4proto udp goto udp_from_here
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
 	}
 	chain clients {
 		type filter hook prerouting priority -2147483648; policy accept;
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		meta l4proto udp iifname @clients goto udp_from_clients
 		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
 	}
 	chain servers {
 		type filter hook prerouting priority mangle; policy accept;
 		meta mark & 0x10000000 == 0x10000000 return
+		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
-		meta l4proto { tcp, icmp, ipv6-icmp } socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# TIME_WAIT of ours: "socket mark" does not see it.
 		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
@@ -192,8 +289,9 @@ table inet limpid {
 		type filter hook prerouting priority dstnat + 5; policy accept;
 		meta nfproto != ipv6 return
 		meta mark & 0x10000000 == 0x10000000 return
+		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
-		meta l4proto { tcp, icmp, ipv6-icmp } socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# TIME_WAIT of ours: "socket mark" does not see it.
 		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
@@ -220,8 +318,25 @@ table inet limpid {
 		ip6 saddr @bypass_from6 return
 		update @taken6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport } goto steer
 	}
+	chain local_udp {
+		meta mark & 0x40000000 == 0x40000000 accept
+		meta mark & 0x20000000 == 0x20000000 accept
+		meta skuid 64999 accept
+		socket cgroupv2 level 2 "system.slice/limpid.service" accept
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		udp dport != @take_udp return
+		# The sender wants to know who is at this distance.
+		ip ttl < 2 return
+		ip6 hoplimit < 2 return
+		fib daddr type @not_routed return
+		ip6 daddr @bypass6 return
+		ip6 saddr @bypass_from6 return
+		update @answers6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
+		goto steer
+	}
 	chain local {
 		type route hook output priority mangle; policy accept;
+		meta l4proto udp goto local_udp
 		meta l4proto != tcp accept
 		meta mark & 0x40000000 == 0x40000000 goto ours
 		meta mark & 0x20000000 == 0x20000000 accept
@@ -238,9 +353,12 @@ table inet limpid {
 
 TEST(Ruleset, EmptiesThePortSetWhenItStopsTakingAndTouchesNothingElse) {
   const Plan plan = example_plan();
-  EXPECT_EQ(transition(plan, {.taking = true}, {.taking = false}), "flush set inet limpid take_tcp\n");
+  EXPECT_EQ(transition(plan, {.taking = true}, {.taking = false}),
+            "flush set inet limpid take_tcp\nflush set inet limpid take_udp\nflush set inet limpid answers4\n"
+            "flush set inet limpid answers6\n");
   EXPECT_EQ(transition(plan, {.taking = false}, {.taking = true}),
-            "flush set inet limpid take_tcp\nadd element inet limpid take_tcp { 80, 8000-8999 }\n");
+            "flush set inet limpid take_tcp\nadd element inet limpid take_tcp { 80, 8000-8999 }\n"
+            "flush set inet limpid take_udp\nadd element inet limpid take_udp { 53, 443 }\n");
 }
 
 TEST(Ruleset, KeepsTheLearntSetsInEveryTransition) {
@@ -284,11 +402,27 @@ TEST(Ruleset, LeavesEmptyBypassListsOut) {
   EXPECT_THAT(ruleset(plan, everything) + guard(plan), Not(HasSubstr("bypass")));
 }
 
-TEST(Ruleset, TakesEveryInterfaceButLoForAStar) {
+TEST(Ruleset, HasNothingOfUdpWhereNoneIsTaken) {
   Plan plan = example_plan();
-  plan.settings.interfaces = {"eth0", "*"};
-  EXPECT_THAT(ruleset(plan, everything), HasSubstr("iifname != \"lo\" meta l4proto"));
-  EXPECT_THAT(ruleset(plan, everything) + guard(plan), Not(HasSubstr("@clients")));
+  plan.settings.udp = {};
+  plan.settings.local = true;
+  EXPECT_THAT(ruleset(plan, everything) + guard(plan), Not(HasSubstr("udp")));
+  EXPECT_THAT(transition(plan, {.taking = true}, {.taking = false}), Not(HasSubstr("udp")));
+}
+
+TEST(Ruleset, LeavesNoFlowToTheKernelWithoutHandover) {
+  Plan plan = example_plan();
+  plan.handover = false;
+  EXPECT_THAT(ruleset(plan, everything), Not(HasSubstr("direct")));
+}
+
+TEST(Ruleset, ShowsTheGuardWhatTheKernelForwardsByItself) {
+  Plan plan = example_plan();
+  EXPECT_THAT(ruleset(plan, everything), HasSubstr("@direct4 accept"));
+  plan.settings.without_us = WithoutUs::closed;
+  EXPECT_THAT(ruleset(plan, everything),
+              HasSubstr("@direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept"));
+  EXPECT_THAT(guard(plan), HasSubstr("meta mark & 0x40000000 == 0x40000000 return"));
 }
 
 TEST(Ruleset, TakesNobodysPacketsButThisMachinesWithoutInterfaces) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "net/socket.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -124,6 +125,14 @@ std::expected<Fd, int> upstream_socket(int family, Mark mark) {
   return fd;
 }
 
+std::expected<Fd, int> datagram_socket(int family, Mark mark) {
+  Fd fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return std::unexpected(errno);
+  if (const int refusal = set_option(fd.raw(), {SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)}))
+    return std::unexpected(refusal);
+  return fd;
+}
+
 int bind_source(int fd, const Endpoint& source) {
   if (source.port == 0)
     if (const int refusal = set_option(fd, {SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1})) return refusal;
@@ -142,6 +151,12 @@ int pending_error(int fd) {
   int value = 0;
   socklen_t length = sizeof value;
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length) == 0 ? value : errno;
+}
+
+std::uint64_t dropped_datagrams(int fd) {
+  std::uint32_t figures[SK_MEMINFO_VARS] = {};
+  socklen_t length = sizeof figures;
+  return ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, figures, &length) == 0 ? figures[SK_MEMINFO_DROPS] : 0;
 }
 
 void close_in_order(Fd fd) {

@@ -39,6 +39,9 @@ struct Accepted {
 // bind foreign addresses. Needs CAP_NET_RAW.
 [[nodiscard]] std::expected<Fd, int> upstream_socket(int family, Mark mark);
 
+// A marked UDP socket, for asking which of this machine's addresses a route would choose.
+[[nodiscard]] std::expected<Fd, int> datagram_socket(int family, Mark mark);
+
 // bind(2); 0 or errno. With port 0 the port is chosen at connect(2), by the whole 4-tuple (IP_BIND_ADDRESS_NO_PORT).
 [[nodiscard]] int bind_source(int fd, const Endpoint& source);
 
@@ -47,6 +50,9 @@ struct Accepted {
 
 // The pending error of a socket, 0 if there is none (SO_ERROR).
 [[nodiscard]] int pending_error(int fd);
+
+// Datagrams that the kernel has dropped because the socket's buffer was full (SO_MEMINFO).
+[[nodiscard]] std::uint64_t dropped_datagrams(int fd);
 
 // Lifts the SO_LINGER {1,0} that makes close(2) a reset: before an orderly close.
 void close_in_order(Fd fd);

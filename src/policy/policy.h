@@ -8,6 +8,7 @@ namespace limpid {
 struct Flow {
   Endpoint client;
   Endpoint destination;
+  bool operator==(const Flow&) const = default;
 };
 
 enum class Decision { direct };

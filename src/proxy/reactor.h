@@ -90,6 +90,8 @@ class DeadlineQueue {
     queue_.pop_front();
     return &deadline;
   }
+  // The one that was armed longest ago; nullptr if there is none.
+  Deadline* front() { return queue_.empty() ? nullptr : &queue_.front(); }
   // When the next one is due, `otherwise` if none is armed.
   [[nodiscard]] Reactor::Clock::time_point next(Reactor::Clock::time_point otherwise) const {
     return queue_.empty() ? otherwise : std::min(otherwise, queue_.front().at);

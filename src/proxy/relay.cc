@@ -138,8 +138,7 @@ Task<Went> copy_turn(Direction& direction) {
   if (at_end) co_return Went::to_the_end;
   direction.full_reads = size == buffer.size() ? direction.full_reads + 1 : 0;
   if (direction.full_reads >= 2) direction.bulk = true;
-  if (drained && !direction.from.is_hung_up())
-    co_return co_await direction.from.readable() ? Went::on : Went::wrong;
+  if (drained && !direction.from.is_hung_up()) co_return co_await direction.from.readable() ? Went::on : Went::wrong;
   co_return Went::on;
 }
 

@@ -33,7 +33,8 @@ Detached start_session(Worker& worker, Accepted accepted) {
     close_in_order(session.client.release());
     close_in_order(session.upstream.release());
   }
-  worker.account(session);
+  session.record.duration = worker.reactor().now() - session.started;
+  worker.account(session.record);
 }
 
 Session::Session(Worker& its_worker, Accepted its_accepted)

@@ -23,7 +23,7 @@ class Session : public Deadline, public boost::intrusive::list_base_hook<boost::
   Worker& worker;
   Leg client;
   Leg upstream;
-  SessionRecord record;
+  AccessRecord record;
   Fd accepted;               // until `client` has taken it
   bool half_closed = false;  // one end has said its last
   Reactor::Clock::time_point started;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "net/address.h"
+#include "proxy/udp_table.h"
 
 namespace limpid {
 
@@ -12,6 +13,7 @@ enum class SourceChoice : std::uint8_t { client, address, self };
 
 struct PathSettings {
   Mark own_mark;                               // of upstream sockets
+  Mark accepted_mark{};                        // of accepted ones
   SourceChoice source = SourceChoice::client;  // whose address and port the destination sees
   bool require_port = false;                   // refuse when the client's port cannot be had
   bool local = false;                          // this machine's own connections come too
@@ -19,6 +21,8 @@ struct PathSettings {
   std::chrono::milliseconds connect_timeout{};
   std::chrono::milliseconds idle_timeout{};
   std::chrono::milliseconds half_closed_timeout{};
+  UdpLimits udp{};
+  bool handover = true;  // UDP flows that go direct are left to the kernel
 };
 
 // The start probe connects to these documentation addresses (RFC 5737, RFC 3849), where nobody is.

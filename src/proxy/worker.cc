@@ -19,6 +19,8 @@ Result<std::unique_ptr<Worker>> Worker::create(const PathSettings& settings, Pat
     return errno_failure("epoll_ctl", refusal);
   for (const auto& listener : worker->listeners_)
     if (const int refusal = listener->resume()) return errno_failure("epoll_ctl of a listener", refusal);
+  if (worker->udp_)
+    if (Result<> started = worker->udp_->start(); !started) return std::unexpected(started.error());
   return worker;
 }
 
@@ -33,6 +35,7 @@ Worker::Worker(const PathSettings& settings, PathState& state, WorkerParts parts
       half_closed_(settings.half_closed_timeout) {
   wakeup_.fd = std::move(wakeup);
   for (Fd& fd : parts.listeners) listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd)));
+  if (parts.udp) udp_.emplace(*this, std::move(*parts.udp));
 }
 
 void Worker::run() {
@@ -40,6 +43,7 @@ void Worker::run() {
     reactor_.turn(next_deadline());
     turned_.store(true, std::memory_order_relaxed);
     expire_sessions();
+    if (udp_) udp_->settle();
     access_log_.flush();
     if (has_new_listeners_.load(std::memory_order_relaxed)) take_new_listeners();
     resume_listeners();
@@ -51,6 +55,7 @@ void Worker::end_sessions() {
   for (const auto& listener : listeners_) listener->pause();
   for (Session& session : sessions_) session.end(CloseReason::withdrawn);
   while (!sessions_.empty()) reactor_.turn(reactor_.now());
+  if (udp_) udp_->end();
   access_log_.flush();
 }
 
@@ -71,6 +76,12 @@ void Worker::add_listener(Fd fd) {
   wake();
 }
 
+void Worker::tell(UdpRelay::Answer answer, std::vector<FlowAccount> flows) {
+  if (!udp_) return;
+  udp_->tell(answer, std::move(flows));
+  wake();
+}
+
 void Worker::take_new_listeners() {
   std::erase_if(listeners_, [](const auto& listener) { return listener->is_dead(); });
   const std::lock_guard lock(new_listeners_mutex_);
@@ -80,7 +91,8 @@ void Worker::take_new_listeners() {
 }
 
 Reactor::Clock::time_point Worker::next_deadline() const {
-  return connecting_.next(idle_.next(half_closed_.next(reactor_.now() + tick)));
+  const Reactor::Clock::time_point next = connecting_.next(idle_.next(half_closed_.next(reactor_.now() + tick)));
+  return udp_ ? udp_->next_deadline(next) : next;
 }
 
 void Worker::expire_sessions() {
@@ -113,9 +125,7 @@ void Worker::leave(Session& session) {
   release_session();
 }
 
-void Worker::account(const Session& session) {
-  SessionRecord record = session.record;
-  record.duration = reactor_.now() - session.started;
+void Worker::account(const AccessRecord& record) {
   counters_.closed[static_cast<std::size_t>(record.reason)].add(1);
   access_log_.add(record);
 }
@@ -125,11 +135,14 @@ bool Worker::answer_probe(const Accepted& accepted) {
   // Nothing else comes from the loopback address to a documentation address: another is not served either.
   if (accepted.client.address != Address::loopback(family) || accepted.destination != probe_destination(family))
     return false;
-  const std::uint16_t port = state_.probes[family == AF_INET ? 0 : 1].load(std::memory_order_relaxed);
-  if (accepted.client.port != port) return true;
+  if (!is_probe(accepted.client)) return true;
   // An empty socket takes six bytes. If it does not, the probe gets no answer, which is what it is there to find out.
   (void)::send(accepted.fd.raw(), probe_answer.data(), probe_answer.size(), MSG_NOSIGNAL);
   return true;
+}
+
+bool Worker::is_probe(const Endpoint& client) const {
+  return client.port == state_.probes[client.family() == AF_INET ? 0 : 1].load(std::memory_order_relaxed);
 }
 
 void Worker::refuse_loop(const Accepted& accepted) {

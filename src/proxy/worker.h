@@ -17,6 +17,7 @@
 #include "proxy/reactor.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
+#include "proxy/udp_relay.h"
 
 namespace limpid {
 
@@ -31,6 +32,7 @@ struct WorkerParts {
   std::vector<Fd> listeners;
   std::vector<Pipe> pipes;
   Fd access_log;  // write end of a pipe; may be none
+  std::optional<UdpParts> udp{};
 };
 
 class Worker {
@@ -50,6 +52,8 @@ class Worker {
   void wake() const;
   // Hands it one more listener, for one that has died.
   void add_listener(Fd fd);
+  // What has become of flows that were to be handed over to the kernel. Nothing where the thread has no UDP.
+  void tell(UdpRelay::Answer answer, std::vector<FlowAccount> flows);
 
   // For the path.
   Counters& counters() { return counters_; }
@@ -67,10 +71,11 @@ class Worker {
   void release_session();
   void enter(Session& session);
   void leave(Session& session);
-  // Tells the counters and the access log how a session ended.
-  void account(const Session& session);
+  // Tells the counters and the access log how a session or flow ended.
+  void account(const AccessRecord& record);
   // Is this the start probe (proxy/settings.h)? Then it gets its answer.
   bool answer_probe(const Accepted& accepted);
+  [[nodiscard]] bool is_probe(const Endpoint& client) const;
   void refuse_loop(const Accepted& accepted);
 
  private:
@@ -108,6 +113,7 @@ class Worker {
   DeadlineQueue connecting_, idle_, half_closed_;
   Sessions sessions_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::optional<UdpRelay> udp_;
 };
 
 }  // namespace limpid

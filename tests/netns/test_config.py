@@ -17,7 +17,7 @@ tcp = ["8080"]
 BAD = {
     "not toml": ("[intercept\n", [(1, 11, "not TOML")]),
     "an unknown table": (GOOD + "[intercpt]\n", [(4, 2, "did you mean [intercept]?")]),
-    "an unknown key": (GOOD + "udp = ['53']\n", [(4, 1, "udp")]),
+    "an unknown key": (GOOD + "sctp = ['53']\n", [(4, 1, "sctp")]),
     "a port too large": (GOOD.replace("8080", "80800"), [(3, 8, "80800")]),
     "a port range turned round": (GOOD.replace("8080", "90-80"), [(3, 8, "90-80")]),
     "a port that is a name": (GOOD.replace("8080", "http"), [(3, 8, "http")]),

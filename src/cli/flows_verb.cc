@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#include <cstdio>
+
+#include "api/control.h"
+#include "api/flows.h"
+#include "cli/verbs.h"
+#include "policy/flow_filter.h"
+
+namespace limpid {
+namespace {
+
+constexpr std::chrono::seconds patience(30);
+
+int refused(const Error& error) {
+  std::fprintf(stderr, "limpid: %s\n", error.what.c_str());
+  return exit_refused;
+}
+
+}  // namespace
+
+int flows_verb(const std::string& control_socket, bool as_json, const std::string& take_back) {
+  if (!take_back.empty()) {
+    if (const Result<FlowFilter> filter = FlowFilter::parse(take_back); !filter) {
+      (void)refused(filter.error().in("--take-back"));
+      return exit_usage;
+    }
+  }
+  const Result<std::string> answer =
+      ask(control_socket, take_back.empty() ? "flows" : "take-back " + take_back, patience);
+  if (!answer) return refused(is_nobody_there(answer.error()) ? nobody_there(control_socket) : answer.error());
+  if (!take_back.empty()) {
+    std::printf("%s flows taken back\n", answer->c_str());
+    return 0;
+  }
+  const Result<std::string> text = as_json ? *answer + "\n" : flows_for_people(*answer);
+  if (!text) return refused(text.error());
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
+}  // namespace limpid

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/kernel_flows.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "net/packet.h"
+
+namespace limpid {
+namespace {
+
+using SystemClock = std::chrono::system_clock;
+
+// Statements of one transaction.
+constexpr std::size_t batch = 512;
+
+Carried payload_of(const DirectCount& count) {
+  const std::uint64_t headers = count.packets * (ip_header_size(count.ends.client.family()) + udp_header_size);
+  return {count.packets, count.bytes - std::min(count.bytes, headers)};
+}
+
+Carried sum(const Carried& one, const Carried& other) {
+  return {one.datagrams + other.datagrams, one.bytes + other.bytes};
+}
+
+}  // namespace
+
+std::size_t KernelFlows::Hash::operator()(const Flow& flow) const {
+  // Bounded in number and decided by us: no need for a seed.
+  const auto hash = [](const Endpoint& end) {
+    return std::hash<std::string_view>()({reinterpret_cast<const char*>(end.address.bytes()), 16}) * 31 + end.port;
+  };
+  return hash(flow.client) * 1'000'003 ^ hash(flow.destination);
+}
+
+KernelFlows::KernelFlows(boost::asio::io_context& io, Interception& interception,
+                         std::chrono::milliseconds idle_timeout, Fd log)
+    : io_(io), interception_(interception), idle_timeout_(idle_timeout) {
+  log_.emplace(std::move(log), counters_);
+}
+
+bool KernelFlows::may_be_handed_over(const Flow& flow) const {
+  const Plan& plan = interception_.plan();
+  const int family = flow.client.family();
+  if ((family != AF_INET && family != AF_INET6) || flow.destination.family() != family || plan.ports.of(family) == 0)
+    return false;
+  return plan.handover && std::ranges::any_of(plan.settings.udp, [&](const PortRange& range) {
+           return range.first <= flow.destination.port && flow.destination.port <= range.last;
+         });
+}
+
+Result<bool> KernelFlows::take(const std::vector<Flow>& flows) {
+  std::vector<Flow> fresh;
+  for (const Flow& flow : flows) {
+    if (!may_be_handed_over(flow)) return failure("it wants to hand over a flow that is not to be taken");
+    if (!flows_.contains(flow)) fresh.push_back(flow);
+  }
+  if (fresh.empty()) return true;
+  if (flows_.size() + fresh.size() > most) return false;
+  if (Result<> added = interception_.change_direct(DirectChange::add, fresh); !added) {
+    spdlog::warn("hand UDP flows over to the kernel: {}", added.error().what);
+    return false;
+  }
+  for (const Flow& flow : fresh)
+    flows_.try_emplace(flow, State{.time = SystemClock::now(), .moved = SystemClock::now()});
+  totals_.handed_over += fresh.size();
+  return true;
+}
+
+void KernelFlows::add(const std::vector<FlowAccount>& accounts) {
+  for (const FlowAccount& account : accounts) {
+    const auto found = flows_.find(account.ends);
+    if (found == flows_.end()) continue;
+    found->second.time = account.time;
+    found->second.up = account.up;
+    found->second.down = account.down;
+  }
+}
+
+void KernelFlows::count(const DirectCount& count, SystemClock::time_point now) {
+  const Carried carried = payload_of(count);
+  const auto grow = [&](const Flow& ends, Carried State::* way) {
+    const auto found = flows_.find(ends);
+    if (found == flows_.end()) return;
+    Carried& known = found->second.*way;
+    if (carried.datagrams != known.datagrams) found->second.moved = now;
+    known = carried;
+  };
+  grow(count.ends, &State::kernel_up);
+  grow({count.ends.destination, count.ends.client}, &State::kernel_down);
+}
+
+Result<> KernelFlows::look() {
+  if (flows_.empty()) return {};
+  const Result<std::vector<DirectCount>> counts = direct_counts(families(interception_.plan()));
+  if (!counts) return std::unexpected(counts.error());
+  const SystemClock::time_point now = SystemClock::now();
+  for (const DirectCount& one : *counts) count(one, now);
+  std::vector<Flow> idle;
+  for (const auto& [ends, state] : flows_)
+    if (now - state.moved >= idle_timeout_) idle.push_back(ends);
+  if (Result<> removed = remove(idle); !removed) return removed;
+  for (const Flow& ends : idle) {
+    const auto node = flows_.extract(ends);
+    tell_end(ends, node.mapped(), CloseReason::idle_timeout);
+  }
+  if (log_) log_->flush();
+  return {};
+}
+
+boost::asio::awaitable<void> KernelFlows::follow() {
+  using std::chrono::milliseconds;
+  // Often enough to see a flow's last datagrams before its time is over.
+  const milliseconds interval = std::clamp(idle_timeout_ / 6, milliseconds(100), milliseconds(15'000));
+  for (;;) {
+    co_await pause_for(io_, interval);
+    if (Result<> looked = look(); !looked) spdlog::warn("{}", looked.error().what);
+  }
+}
+
+Result<> KernelFlows::remove(const std::vector<Flow>& flows) {
+  for (std::span<const Flow> rest = flows; !rest.empty(); rest = rest.subspan(std::min(rest.size(), batch)))
+    if (Result<> removed = interception_.change_direct(DirectChange::remove, rest.first(std::min(rest.size(), batch)));
+        !removed)
+      return removed;
+  return {};
+}
+
+Result<std::vector<FlowAccount>> KernelFlows::take_back(const FlowFilter& filter) {
+  if (Result<> looked = look(); !looked) return std::unexpected(looked.error());
+  std::vector<Flow> meant;
+  for (const auto& [ends, state] : flows_)
+    if (filter.matches(ends)) meant.push_back(ends);
+  if (Result<> removed = remove(meant); !removed) return std::unexpected(removed.error());
+  std::vector<FlowAccount> accounts;
+  for (const Flow& ends : meant) {
+    const auto node = flows_.extract(ends);
+    accounts.push_back(account_of(ends, node.mapped()));
+  }
+  totals_.taken_back += accounts.size();
+  return accounts;
+}
+
+void KernelFlows::end() {
+  if (Result<> looked = look(); !looked) spdlog::warn("{}", looked.error().what);
+  for (const auto& [ends, state] : flows_) tell_end(ends, state, CloseReason::withdrawn);
+  flows_.clear();
+  if (log_) log_->flush();
+  log_.reset();
+}
+
+std::vector<FlowAccount> KernelFlows::list() const {
+  std::vector<FlowAccount> accounts;
+  for (const auto& [ends, state] : flows_) accounts.push_back(account_of(ends, state));
+  return accounts;
+}
+
+FlowAccount KernelFlows::account_of(const Flow& ends, const State& state) {
+  return {ends, state.time, sum(state.up, state.kernel_up), sum(state.down, state.kernel_down)};
+}
+
+void KernelFlows::tell_end(const Flow& ends, const State& state, CloseReason reason) {
+  const FlowAccount account = account_of(ends, state);
+  counters_.closed[static_cast<std::size_t>(reason)].add(1);
+  if (!log_) return;
+  log_->add({.time = account.time,
+             .protocol = Protocol::udp,
+             .client = ends.client,
+             .destination = ends.destination,
+             .source_kept = SourceKept::port,
+             .datagrams_up = account.up.datagrams,
+             .datagrams_down = account.down.datagrams,
+             .bytes_up = account.up.bytes,
+             .bytes_down = account.down.bytes,
+             .duration = state.moved - account.time,
+             .via = Via::kernel,
+             .reason = reason});
+}
+
+}  // namespace limpid

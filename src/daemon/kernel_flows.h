@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// The UDP flows that the kernel forwards by itself: handed over by the worker, accounted for by the kernel's counters,
+// forgotten when they are idle, taken back when somebody wants it.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <optional>
+#include <unordered_map>
+
+#include "account/access_log.h"
+#include "daemon/interception.h"
+#include "daemon/waiting.h"
+#include "policy/flow_filter.h"
+#include "proxy/udp_relay.h"
+
+namespace limpid {
+
+class KernelFlows {
+ public:
+  // More are refused, and stay with the worker.
+  static constexpr std::size_t most = 1 << 16;
+
+  struct Totals {
+    std::uint64_t handed_over = 0;
+    std::uint64_t taken_back = 0;
+  };
+
+  // `log`: the write end of a pipe to the access log's sink; none where nothing is logged.
+  KernelFlows(boost::asio::io_context& io, Interception& interception, std::chrono::milliseconds idle_timeout, Fd log);
+
+  // Hands them over; true if the kernel has them now. What the worker asks for is not trusted: a flow that we would not
+  // have taken is an Error.
+  [[nodiscard]] Result<bool> take(const std::vector<Flow>& flows);
+  // What the worker has carried of flows that it has handed over.
+  void add(const std::vector<FlowAccount>& accounts);
+  // Reads the counters; ends what is idle.
+  [[nodiscard]] Result<> look();
+  // look(), from time to time.
+  boost::asio::awaitable<void> follow();
+  // The kernel has them no longer; what they have carried.
+  [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const FlowFilter& filter);
+  // limpid ends, and its sets with it. Tells of every flow.
+  void end();
+
+  [[nodiscard]] std::vector<FlowAccount> list() const;
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  [[nodiscard]] const Totals& totals() const { return totals_; }
+  [[nodiscard]] CounterValues counters() const { return counters_.values(); }  // of flows that have ended
+
+ private:
+  struct State {
+    std::chrono::system_clock::time_point time;  // of the first datagram
+    Carried up{}, down{};                        // by the worker
+    Carried kernel_up{}, kernel_down{};
+    std::chrono::system_clock::time_point moved;  // when the counters were last seen to have grown
+  };
+  struct Hash {
+    std::size_t operator()(const Flow& flow) const;
+  };
+
+  [[nodiscard]] bool may_be_handed_over(const Flow& flow) const;
+  void count(const DirectCount& count, std::chrono::system_clock::time_point now);
+  [[nodiscard]] static FlowAccount account_of(const Flow& ends, const State& state);
+  void tell_end(const Flow& ends, const State& state, CloseReason reason);
+  [[nodiscard]] Result<> remove(const std::vector<Flow>& flows);
+
+  boost::asio::io_context& io_;
+  Interception& interception_;
+  std::chrono::milliseconds idle_timeout_;
+  Counters counters_;
+  std::optional<AccessLog> log_;  // until end()
+  std::unordered_map<Flow, State, Hash> flows_;
+  Totals totals_;
+};
+
+}  // namespace limpid

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "intercept/udp_rules.h"
+
+namespace limpid::rules {
+namespace {
+
+// How long an answer may follow a request and still be counted. Any later one is forwarded, which is as right.
+constexpr std::string_view answer_within = "30s";
+// Flows that the kernel can forward by itself, times two.
+constexpr int direct_size = 1 << 17;
+
+// "tproxy ip to 127.0.0.1:40003", once for datagrams that may be fragmented and once for the others.
+void add_tproxy(const Plan& plan, std::uint16_t DatagramPorts::* clear, std::uint16_t DatagramPorts::* set,
+                std::string_view then, Lines& rules) {
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    const auto to = [&](std::string_view which, std::uint16_t port) {
+      rules.push_back(fmt::format("meta nfproto ipv{} meta l4proto udp {}tproxy {} to {}:{} {}", word.digit, which,
+                                  word.ip, word.loopback, port, then));
+    };
+    const DatagramPorts& ports = plan.udp(family);
+    if (family == AF_INET) to("ip frag-off & 0x4000 == 0x4000 ", ports.*set);
+    to("", ports.*clear);
+  }
+}
+
+// What the kernel is to forward by itself: counted, and where a guard stands, shown to it as ours.
+void add_direct(const Plan& plan, std::string_view where, Lines& rules) {
+  if (!plan.handover) return;
+  const std::string pass =
+      plan.settings.without_us == WithoutUs::closed ? give(plan.settings.own_mark) + " accept" : "accept";
+  for (const int family : families(plan))
+    rules.push_back(fmt::format("{}{} @direct{} {}", where, words(family).datagram, words(family).digit, pass));
+}
+
+// What is asked of a datagram that might be taken.
+void add_questions(const Plan& plan, Lines& rules) {
+  rules.push_back("udp dport != @take_udp return");
+  rules.push_back("# The sender wants to know who is at this distance.");
+  rules.push_back("ip ttl < 2 return");
+  rules.push_back("ip6 hoplimit < 2 return");
+  add_exceptions(plan, rules);
+  for (const int family : families(plan))
+    rules.push_back(fmt::format("update @answers{} {{ {} }}", words(family).digit, words(family).answer));
+}
+
+Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zone) {
+  Lines rules;
+  add_direct(plan, "", rules);
+  rules.push_back("# A destination on the clients' side: the chain \"udp_answers\" takes what it sends.");
+  for (const int family : families(plan))
+    rules.push_back(fmt::format("{} @answers{} return", words(family).datagram, words(family).digit));
+  if (conditions.early) {
+    rules.push_back("# So early, fragments are not together yet.");
+    rules.push_back("ip frag-off & 0x3fff != 0x0 return");
+    rules.push_back("exthdr frag exists return");
+  }
+  add_questions(plan, rules);
+  const std::string take = fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", zone) : "",
+                                       give(plan.settings.mark));
+  add_tproxy(plan, &DatagramPorts::request, &DatagramPorts::request_df, take, rules);
+  return {"udp_from_clients", "", std::move(rules)};
+}
+
+// Behind masquerade's undoing: the client's own address is there again.
+Chain answers_chain(const Plan& plan) {
+  Lines rules = {"meta l4proto != udp return", fmt::format("{} return", has("meta mark", plan.settings.mark))};
+  // The clients' own datagrams have been counted.
+  add_direct(plan, plan.settings.interfaces.empty() ? "" : "iifname != @clients ", rules);
+  for (const int family : families(plan))
+    rules.push_back(fmt::format("{} @answers{} goto udp_answer", words(family).datagram, words(family).digit));
+  return {"udp_answers", "type filter hook prerouting priority dstnat + 5;", std::move(rules)};
+}
+
+}  // namespace
+
+void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& table) {
+  table.sets.push_back(interval_set("take_udp", "inet_service", conditions.taking ? ports(plan.settings.udp) : ""));
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    table.sets.push_back(learnt_set("answers", family, word.datagram, answer_within));
+    if (plan.handover)
+      table.sets.push_back({fmt::format("direct{}", word.digit),
+                            fmt::format("typeof {}; size {}; flags dynamic; counter;", word.datagram, direct_size)});
+  }
+  Lines from_here, answer;
+  add_tproxy(plan, &DatagramPorts::request, &DatagramPorts::request_df, "accept", from_here);
+  add_tproxy(plan, &DatagramPorts::answer, &DatagramPorts::answer_df, give(plan.settings.mark) + " accept", answer);
+  table.chains.push_back({"udp_from_here", "", std::move(from_here)});
+  table.chains.push_back({"udp_answer", "", std::move(answer)});
+  table.chains.push_back(from_clients_chain(plan, conditions, zone));
+  table.chains.push_back(answers_chain(plan));
+}
+
+Chain local_udp_chain(const Plan& plan) {
+  Lines rules = {fmt::format("{} accept", has("meta mark", plan.settings.own_mark))};
+  add_own_exceptions(plan, rules);
+  add_direct(plan, "", rules);
+  add_questions(plan, rules);
+  rules.push_back("goto steer");
+  return {"local_udp", "", std::move(rules)};
+}
+
+std::string retake_udp(const Plan& plan, bool taking) {
+  if (plan.settings.udp.empty()) return "";
+  std::string text = "flush set inet limpid take_udp\n";
+  if (taking) return text + fmt::format("add element inet limpid take_udp {{ {} }}\n", ports(plan.settings.udp));
+  for (const int family : families(plan)) text += fmt::format("flush set inet limpid answers{}\n", words(family).digit);
+  return text;
+}
+
+}  // namespace limpid::rules

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT
+#include "net/datagram.h"
+
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "base/check.h"
+#include "net/packet.h"
+
+namespace limpid {
+namespace {
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+constexpr int receive_buffer = 8 << 20;  // bytes: bursts that come in while the thread is busy with others
+constexpr int send_buffer = 4 << 20;
+// Addresses where nobody is (RFC 5737, RFC 6666): a raw socket bound there is sent no copy of anybody's datagrams.
+constexpr const char* nobody4 = "192.0.2.0";
+constexpr const char* nobody6 = "100::1";
+
+struct Option {
+  int level;
+  int name;
+  int value;
+};
+
+Result<> set_options(int fd, std::string_view context, std::span<const Option> options) {
+  for (const Option& option : options)
+    if (::setsockopt(fd, option.level, option.name, &option.value, sizeof option.value) != 0)
+      return errno_failure(fmt::format("{}: setsockopt {}/{}", context, option.level, option.name), errno);
+  return {};
+}
+
+Result<Fd> raw_socket(int family, int protocol, Mark mark) {
+  const std::string context = fmt::format("open a raw socket for {}", family == AF_INET ? "IPv4" : "IPv6");
+  Fd fd(::socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+  if (!fd.is_open()) return errno_failure(context, errno);
+  const bool v4 = family == AF_INET;
+  const Option options[] = {
+      {SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)},
+      {SOL_SOCKET, SO_SNDBUFFORCE, send_buffer},
+      {v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, 1},
+      // The link's MTU comes with EMSGSIZE.
+      {v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, 1},
+      {v4 ? SOL_IP : SOL_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, v4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_DONT},
+  };
+  if (Result<> set = set_options(fd.raw(), context, options); !set) return std::unexpected(set.error());
+  return fd;
+}
+
+// ---- receiving
+
+constexpr std::size_t largest = 65'535;
+constexpr std::size_t control_size = 256;
+
+int integer(const cmsghdr& header) {
+  int value = 0;
+  std::memcpy(&value, CMSG_DATA(&header), sizeof value);
+  return value;
+}
+
+// What came with a packet beside its bytes.
+struct Beside {
+  std::optional<Endpoint> destination;
+  std::uint8_t hops = 64;
+  std::uint8_t traffic_class = 0;
+  bool was_fragmented = false;
+  std::size_t segment = 0;  // of UDP_GRO: the size of each datagram but the last
+};
+
+Endpoint endpoint_at(const cmsghdr& header, std::size_t size) {
+  sockaddr_storage storage{};
+  std::memcpy(&storage, CMSG_DATA(&header), size);
+  return Endpoint::from_sockaddr(storage);
+}
+
+Beside read_control(msghdr& message) {
+  Beside beside;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level == SOL_IP) {
+      if (header->cmsg_type == IP_ORIGDSTADDR) beside.destination = endpoint_at(*header, sizeof(sockaddr_in));
+      if (header->cmsg_type == IP_TTL) beside.hops = static_cast<std::uint8_t>(integer(*header));
+      if (header->cmsg_type == IP_TOS) std::memcpy(&beside.traffic_class, CMSG_DATA(header), 1);
+      if (header->cmsg_type == IP_RECVFRAGSIZE) beside.was_fragmented = true;
+    } else if (header->cmsg_level == SOL_IPV6) {
+      if (header->cmsg_type == IPV6_ORIGDSTADDR) beside.destination = endpoint_at(*header, sizeof(sockaddr_in6));
+      if (header->cmsg_type == IPV6_HOPLIMIT) beside.hops = static_cast<std::uint8_t>(integer(*header));
+      if (header->cmsg_type == IPV6_TCLASS) beside.traffic_class = static_cast<std::uint8_t>(integer(*header));
+      if (header->cmsg_type == IPV6_RECVFRAGSIZE) beside.was_fragmented = true;
+    } else if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) {
+      beside.segment = static_cast<std::size_t>(integer(*header));
+    }
+  }
+  return beside;
+}
+
+// A packet of the kernel's may hold several datagrams of one size, and a last one that is smaller.
+void split(std::span<const char> packet, std::size_t segment, Datagram like, std::vector<Datagram>& datagrams) {
+  do {
+    like.payload = packet.first(segment == 0 ? packet.size() : std::min(segment, packet.size()));
+    packet = packet.subspan(like.payload.size());
+    datagrams.push_back(like);
+  } while (!packet.empty());
+}
+
+}  // namespace
+
+Result<Fd> listen_for_datagrams(const Endpoint& at, Mark mark) {
+  const std::string context = "receive datagrams on " + at.text();
+  Fd fd(::socket(at.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return errno_failure(context + ": socket", errno);
+  std::vector<Option> options = {{SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)},
+                                 {SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer},
+                                 {SOL_UDP, UDP_GRO, 1}};
+  if (at.family() == AF_INET)
+    for (const int name : {IP_TRANSPARENT, IP_RECVORIGDSTADDR, IP_RECVTTL, IP_RECVTOS, IP_RECVFRAGSIZE})
+      options.push_back({SOL_IP, name, 1});
+  else
+    for (const int name :
+         {IPV6_TRANSPARENT, IPV6_V6ONLY, IPV6_RECVORIGDSTADDR, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_RECVFRAGSIZE})
+      options.push_back({SOL_IPV6, name, 1});
+  if (Result<> set = set_options(fd.raw(), context, options); !set) return std::unexpected(set.error());
+  sockaddr_storage storage;
+  const socklen_t length = at.to_sockaddr(storage);
+  if (::bind(fd.raw(), reinterpret_cast<sockaddr*>(&storage), length) != 0)
+    return errno_failure(context + ": bind", errno);
+  return fd;
+}
+
+Result<RawSockets> RawSockets::open(int family, Mark mark) {
+  Result<Fd> whole = raw_socket(family, IPPROTO_RAW, mark);  // the IP header is ours: raw(7), "IP_HDRINCL"
+  if (!whole) return std::unexpected(whole.error());
+  Result<Fd> fragmenting = raw_socket(family, IPPROTO_UDP, mark);
+  if (!fragmenting) return std::unexpected(fragmenting.error());
+  sockaddr_storage storage;
+  const Endpoint nobody{*Address::parse(family == AF_INET ? nobody4 : nobody6), 0};
+  const socklen_t length = nobody.to_sockaddr(storage);
+  if (::bind(fragmenting->raw(), reinterpret_cast<sockaddr*>(&storage), length) != 0)
+    return errno_failure("bind a raw socket to " + nobody.text(), errno);
+  return RawSockets{std::move(*whole), std::move(*fragmenting)};
+}
+
+struct DatagramReceiver::Buffers {
+  std::array<mmsghdr, batch> messages{};
+  std::array<iovec, batch> pieces;
+  std::array<sockaddr_storage, batch> sources;
+  alignas(cmsghdr) std::array<std::array<char, control_size>, batch> controls;
+  std::array<std::array<char, largest>, batch> bytes;
+
+  void prepare() {
+    for (std::size_t i = 0; i < batch; ++i) {
+      pieces[i] = {bytes[i].data(), bytes[i].size()};
+      messages[i].msg_hdr = {.msg_name = &sources[i],
+                             .msg_namelen = sizeof sources[i],
+                             .msg_iov = &pieces[i],
+                             .msg_iovlen = 1,
+                             .msg_control = controls[i].data(),
+                             .msg_controllen = controls[i].size(),
+                             .msg_flags = 0};
+    }
+  }
+};
+
+DatagramReceiver::DatagramReceiver() : buffers_(std::make_unique_for_overwrite<Buffers>()) {}
+DatagramReceiver::~DatagramReceiver() = default;
+
+int DatagramReceiver::receive(int fd, DontFragment dont_fragment, std::vector<Datagram>& datagrams, bool& is_more) {
+  datagrams.clear();
+  is_more = false;
+  buffers_->prepare();
+  const int count = ::recvmmsg(fd, buffers_->messages.data(), batch, MSG_DONTWAIT, nullptr);
+  if (count < 0) return errno;
+  is_more = count == batch;
+  for (int i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    mmsghdr& message = buffers_->messages[at];
+    const Beside beside = read_control(message.msg_hdr);
+    // Without its destination, or cut short, it is nothing that could be sent on; neither happens with tproxy and 64
+    // KiB.
+    if (!beside.destination || (message.msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) continue;
+    split({buffers_->bytes[at].data(), message.msg_len}, beside.segment,
+          {.source = Endpoint::from_sockaddr(buffers_->sources[at]),
+           .destination = *beside.destination,
+           .payload = {},
+           .hops = beside.hops,
+           .traffic_class = beside.traffic_class,
+           .may_be_fragmented = beside.was_fragmented ||
+                                (dont_fragment == DontFragment::clear && beside.destination->family() == AF_INET)},
+          datagrams);
+  }
+  return 0;
+}
+
+// ---- sending
+
+struct DatagramSender::Gathered {
+  static constexpr std::size_t most = 64;
+
+  struct One {
+    Datagram datagram;
+    HeaderBytes headers;
+    sockaddr_storage to;
+    std::array<iovec, 2> pieces;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> control;
+  };
+  std::array<One, most> ones;
+  std::array<mmsghdr, most> messages;
+  std::size_t count = 0;
+};
+
+namespace {
+
+// The route is looked up for this source, as it would be for a packet that is forwarded.
+std::size_t write_source(char* control, const Address& source) {
+  auto* const header = reinterpret_cast<cmsghdr*>(control);
+  if (source.family() == AF_INET) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, source.bytes(), sizeof info.ipi_spec_dst);
+    *header = {.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = SOL_IP, .cmsg_type = IP_PKTINFO};
+    std::memcpy(CMSG_DATA(header), &info, sizeof info);
+    return CMSG_SPACE(sizeof info);
+  }
+  in6_pktinfo info{};
+  std::memcpy(&info.ipi6_addr, source.bytes(), sizeof info.ipi6_addr);
+  *header = {.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = SOL_IPV6, .cmsg_type = IPV6_PKTINFO};
+  std::memcpy(CMSG_DATA(header), &info, sizeof info);
+  return CMSG_SPACE(sizeof info);
+}
+
+std::size_t write_integer(char* control, int level, int type, int value) {
+  auto* const header = reinterpret_cast<cmsghdr*>(control);
+  *header = {.cmsg_len = CMSG_LEN(sizeof value), .cmsg_level = level, .cmsg_type = type};
+  std::memcpy(CMSG_DATA(header), &value, sizeof value);
+  return CMSG_SPACE(sizeof value);
+}
+
+socklen_t raw_address(const Address& address, sockaddr_storage& storage) {
+  return Endpoint{address, 0}.to_sockaddr(storage);  // a raw IPv6 socket refuses another port (rawv6_sendmsg())
+}
+
+}  // namespace
+
+DatagramSender::DatagramSender(int family, RawSockets sockets)
+    : family_(family), sockets_(std::move(sockets)), gathered_(std::make_unique<Gathered>()) {}
+DatagramSender::~DatagramSender() = default;
+DatagramSender::DatagramSender(DatagramSender&&) noexcept = default;
+
+void DatagramSender::add(const Datagram& datagram) {
+  if (gathered_->count == Gathered::most) flush();
+  const std::size_t at = gathered_->count++;
+  Gathered::One& one = gathered_->ones[at];
+  one.datagram = datagram;
+  one.pieces[0] = {one.headers.data(), write_headers(one.headers, datagram)};
+  one.pieces[1] = {const_cast<char*>(datagram.payload.data()), datagram.payload.size()};
+  const socklen_t length = raw_address(datagram.destination.address, one.to);
+  gathered_->messages[at].msg_hdr = {.msg_name = &one.to,
+                                     .msg_namelen = length,
+                                     .msg_iov = one.pieces.data(),
+                                     .msg_iovlen = one.pieces.size(),
+                                     .msg_control = one.control.data(),
+                                     .msg_controllen = write_source(one.control.data(), datagram.source.address),
+                                     .msg_flags = 0};
+}
+
+void DatagramSender::flush() {
+  std::size_t sent = 0;
+  while (sent < gathered_->count) {
+    const int n = ::sendmmsg(sockets_.whole.raw(), gathered_->messages.data() + sent,
+                             static_cast<unsigned>(gathered_->count - sent), MSG_DONTWAIT);
+    if (n > 0) {
+      sent += static_cast<std::size_t>(n);
+      continue;
+    }
+    int error = errno;
+    if (error == EINTR) continue;
+    const Datagram& datagram = gathered_->ones[sent++].datagram;
+    const std::uint32_t mtu = error == EMSGSIZE ? refused_mtu() : 0;
+    if (error == EMSGSIZE && datagram.may_be_fragmented) error = send_fragmented(datagram);
+    if (error != 0) refused_.push_back({datagram, error, mtu});
+  }
+  gathered_->count = 0;
+}
+
+int DatagramSender::send_fragmented(const Datagram& datagram) {
+  std::array<char, udp_header_size> header;
+  write_udp_header(header, datagram);
+  std::array<iovec, 2> pieces = {
+      {{header.data(), header.size()}, {const_cast<char*>(datagram.payload.data()), datagram.payload.size()}}};
+  sockaddr_storage to;
+  const socklen_t length = raw_address(datagram.destination.address, to);
+  const bool v4 = family_ == AF_INET;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))> control{};
+  std::size_t used = write_source(control.data(), datagram.source.address);
+  used += write_integer(control.data() + used, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT, datagram.hops);
+  used +=
+      write_integer(control.data() + used, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TOS : IPV6_TCLASS, datagram.traffic_class);
+  const msghdr message{.msg_name = &to,
+                       .msg_namelen = length,
+                       .msg_iov = pieces.data(),
+                       .msg_iovlen = pieces.size(),
+                       .msg_control = control.data(),
+                       .msg_controllen = used,
+                       .msg_flags = 0};
+  return ::sendmsg(sockets_.fragmenting.raw(), &message, MSG_DONTWAIT) >= 0 ? 0 : errno;
+}
+
+// The kernel leaves the MTU in the socket's error queue (ip_local_error(), ipv6_local_error()).
+std::uint32_t DatagramSender::refused_mtu() {
+  std::uint32_t mtu = 0;
+  alignas(cmsghdr) std::array<char, control_size> control;
+  msghdr message{};
+  for (;;) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    if (::recvmsg(sockets_.whole.raw(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return mtu;
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+      const bool is_error = (header->cmsg_level == SOL_IP && header->cmsg_type == IP_RECVERR) ||
+                            (header->cmsg_level == SOL_IPV6 && header->cmsg_type == IPV6_RECVERR);
+      if (!is_error) continue;
+      sock_extended_err error;
+      std::memcpy(&error, CMSG_DATA(header), sizeof error);
+      if (error.ee_errno == EMSGSIZE) mtu = error.ee_info;
+    }
+  }
+}
+
+int DatagramSender::send_packet(std::span<const char> packet, const Address& to) {
+  sockaddr_storage storage;
+  const socklen_t length = raw_address(to, storage);
+  return ::sendto(sockets_.whole.raw(), packet.data(), packet.size(), MSG_DONTWAIT,
+                  reinterpret_cast<const sockaddr*>(&storage), length) >= 0
+             ? 0
+             : errno;
+}
+
+}  // namespace limpid

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// UDP datagrams that were never addressed to this machine, and datagrams sent on in somebody else's name. Received on
+// transparent sockets that tproxy fills; sent through raw sockets (raw(7)), so that no socket of ours is ever bound to
+// the port of a client or destination: none can be in the way of a local service, nor swallow what is not for us.
+#pragma once
+#include <sys/socket.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "net/address.h"
+
+namespace limpid {
+
+struct Datagram {
+  Endpoint source;
+  Endpoint destination;
+  std::span<const char> payload;
+  std::uint8_t hops = 64;          // time to live, hop limit
+  std::uint8_t traffic_class = 0;  // DSCP and ECN
+  bool may_be_fragmented = false;  // no DF; in IPv6: its sender has fragmented it
+};
+
+// What is known of the datagrams of a listener beforehand: the kernel does not tell a receiver whether DF was set, so
+// the rules send those with it to another listener.
+enum class DontFragment : std::uint8_t { clear, set };
+
+// A transparent UDP socket for tproxy, non-blocking; port 0 takes a free one. Needs CAP_NET_ADMIN.
+[[nodiscard]] Result<Fd> listen_for_datagrams(const Endpoint& at, Mark mark);
+
+// Two raw sockets of one family: one for datagrams that fit the link, whose IP header is ours, and one that has the
+// kernel fragment what is larger. Non-blocking, marked, transparent; they receive nothing. Needs CAP_NET_RAW and
+// CAP_NET_ADMIN.
+struct RawSockets {
+  Fd whole;
+  Fd fragmenting;
+  [[nodiscard]] static Result<RawSockets> open(int family, Mark mark);
+};
+
+// Receives many at a time. One may serve any number of sockets in turn.
+class DatagramReceiver {
+ public:
+  static constexpr std::size_t batch = 32;  // packets of the kernel; each may hold several datagrams (UDP_GRO, udp(7))
+
+  DatagramReceiver();
+  ~DatagramReceiver();
+
+  // What waits at the socket, at most a batch; valid until the next call. 0 or errno; `is_more`: there may be more.
+  int receive(int fd, DontFragment dont_fragment, std::vector<Datagram>& datagrams, bool& is_more);
+
+ private:
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
+};
+
+// Gathers datagrams of one family and direction and sends them, many at a time, as if their source had.
+class DatagramSender {
+ public:
+  // The kernel would not send it. EMSGSIZE: it is larger than the link, and must not be fragmented; `mtu` is the
+  // link's, 0 if unknown.
+  struct Refused {
+    Datagram datagram;
+    int error;
+    std::uint32_t mtu;
+  };
+
+  DatagramSender(int family, RawSockets sockets);
+  ~DatagramSender();
+  DatagramSender(DatagramSender&&) noexcept;
+
+  // The payload must stay until flush(). Flushes by itself when there are many.
+  void add(const Datagram& datagram);
+  // Sends what has been gathered. What was refused can be taken from refused(), until the next add().
+  void flush();
+  [[nodiscard]] std::vector<Refused>& refused() { return refused_; }
+
+  // Sends an IP packet as it is to an address; 0 or errno. For ICMP errors.
+  int send_packet(std::span<const char> packet, const Address& to);
+
+ private:
+  struct Gathered;
+  int send_fragmented(const Datagram& datagram);
+  std::uint32_t refused_mtu();
+
+  int family_;
+  RawSockets sockets_;
+  std::unique_ptr<Gathered> gathered_;
+  std::vector<Refused> refused_;
+};
+
+}  // namespace limpid

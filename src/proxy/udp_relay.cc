@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+#include "proxy/udp_relay.h"
+
+#include <netinet/in.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+#include "net/packet.h"
+#include "net/socket.h"
+#include "proxy/worker.h"
+
+namespace limpid {
+namespace {
+
+// Batches of a listener in a row, so that the others get their turn.
+constexpr int batches = 4;
+// ICMP errors of ours, as the kernel limits its own (net.ipv4.icmp_msgs_per_sec).
+constexpr int errors_a_second = 1000;
+// Of flows that wait for the supervisor, or for its answer.
+constexpr std::size_t most_waiting = 4096;
+constexpr std::size_t most_a_message = 40;
+constexpr std::uint16_t domain_port = 53;  // one question, one answer (RFC 1035)
+
+// This machine's address on the way to `to`.
+std::optional<Address> address_towards(const Address& to, Mark mark) {
+  const std::expected<Fd, int> fd = datagram_socket(to.family(), mark);
+  if (!fd || start_connect(fd->raw(), {to, domain_port}) != 0) return std::nullopt;
+  const Result<Endpoint> endpoint = local_endpoint(fd->raw());
+  return endpoint ? std::optional(endpoint->address) : std::nullopt;
+}
+
+// As a router would pass it on. The rules leave those alone that have but one hop left.
+Datagram one_hop_on(Datagram datagram) {
+  if (datagram.hops > 1) --datagram.hops;
+  return datagram;
+}
+
+}  // namespace
+
+struct UdpRelay::Listener final : Pollable {
+  Listener(UdpRelay& its_relay, UdpParts::Listener part)
+      : relay(its_relay), fd(std::move(part.fd)), way(part.way), dont_fragment(part.dont_fragment) {
+    const Result<Endpoint> bound = local_endpoint(fd.raw());
+    CHECK(bound.has_value());
+    endpoint = *bound;
+  }
+  void on_events(std::uint32_t) override { relay.receive(*this); }
+
+  UdpRelay& relay;
+  Fd fd;
+  DatagramWay way;
+  DontFragment dont_fragment;
+  Endpoint endpoint;
+};
+
+UdpRelay::UdpRelay(Worker& worker, UdpParts parts)
+    : worker_(worker),
+      table_(worker.settings().udp,
+             {.tell = [this](const UdpFlow& flow, CloseReason reason) { account(flow, reason); },
+              .count =
+                  [this](UdpTable::Evicted why) {
+                    Counters& counters = worker_.counters();
+                    (why == UdpTable::Evicted::by_its_client ? counters.evicted_client : counters.evicted_table).add(1);
+                  }}),
+      handover_(std::move(parts.handover)) {
+  for (UdpParts::Senders& part : parts.senders)
+    senders_[part.family == AF_INET ? 0 : 1].emplace(Senders{DatagramSender(part.family, std::move(part.to_upstream)),
+                                                             DatagramSender(part.family, std::move(part.to_client))});
+  for (UdpParts::Listener& part : parts.listeners)
+    listeners_.push_back(std::make_unique<Listener>(*this, std::move(part)));
+}
+
+UdpRelay::~UdpRelay() = default;
+
+Result<> UdpRelay::start() {
+  for (const auto& listener : listeners_)
+    if (const int refusal = worker_.reactor().watch(listener->fd.raw(), EPOLLIN, *listener))
+      return errno_failure("epoll_ctl of a UDP listener", refusal);
+  return {};
+}
+
+void UdpRelay::receive(Listener& listener) {
+  bool is_more = true;
+  for (int i = 0; i < batches && is_more; ++i) {
+    // An error is somebody's who has aborted the socket: it goes on (udp_abort()).
+    if (receiver_.receive(listener.fd.raw(), listener.dont_fragment, received_, is_more) != 0) return;
+    for (const Datagram& datagram : received_) {
+      if (datagram.destination == listener.endpoint) continue;  // sent to the listener itself: nobody's
+      if (listener.way == DatagramWay::request)
+        take_request(datagram);
+      else
+        take_answer(datagram);
+    }
+    Senders& of_family = senders(listener.endpoint.family());
+    flush(of_family.to_upstream);
+    flush(of_family.to_client);
+  }
+}
+
+void UdpRelay::take_request(const Datagram& datagram) {
+  if (is_for_ourselves(datagram)) return;
+  const Flow ends{datagram.source, datagram.destination};
+  const Reactor::Clock::time_point now = worker_.reactor().now();
+  UdpFlow* flow = table_.find(ends);
+  if (flow == nullptr) {
+    switch (worker_.policy().decide(ends)) {
+      case Decision::direct:
+        break;
+    }
+    flow = &table_.add(ends, now);
+    worker_.counters().flows_seen.add(1);
+  }
+  table_.use(*flow, &UdpFlow::up, datagram.payload.size(), now);
+  worker_.counters().datagrams_up.add(1);
+  worker_.counters().payload_up.add(datagram.payload.size());
+  senders(ends.client.family()).to_upstream.add(one_hop_on(datagram));
+  consider_handover(*flow);
+}
+
+void UdpRelay::take_answer(const Datagram& datagram) {
+  senders(datagram.source.family()).to_client.add(one_hop_on(datagram));
+  worker_.counters().datagrams_down.add(1);
+  worker_.counters().payload_down.add(datagram.payload.size());
+  // Late, and its flow is forgotten: it has been sent on all the same.
+  UdpFlow* const flow = table_.find({datagram.destination, datagram.source});
+  if (flow == nullptr) return;
+  table_.use(*flow, &UdpFlow::down, datagram.payload.size(), worker_.reactor().now());
+  if (flow->is_one_shot() && flow->ends.destination.port == domain_port)
+    table_.end(*flow, CloseReason::done);
+  else
+    consider_handover(*flow);
+}
+
+bool UdpRelay::is_for_ourselves(const Datagram& datagram) {
+  const int family = datagram.source.family();
+  if (datagram.source.address != Address::loopback(family) || datagram.destination != probe_destination(family))
+    return false;
+  if (worker_.is_probe(datagram.source))
+    senders(family).to_client.add(
+        {.source = datagram.destination, .destination = datagram.source, .payload = probe_answer});
+  return true;
+}
+
+void UdpRelay::consider_handover(UdpFlow& flow) {
+  if (!worker_.settings().handover || flow.handover != UdpFlow::Handover::open) return;
+  if (flow.up.datagrams + flow.down.datagrams < handover_after || to_hand_over_.size() >= most_waiting) return;
+  flow.handover = UdpFlow::Handover::asked;
+  to_hand_over_.push_back(flow.ends);
+}
+
+void UdpRelay::flush(DatagramSender& sender) {
+  sender.flush();
+  for (const DatagramSender::Refused& refused : sender.refused()) {
+    worker_.counters().send_refused.add(1);
+    send_error(sender, refused);
+  }
+  sender.refused().clear();
+}
+
+// What the kernel would have told the sender had it forwarded the datagram. It goes by the socket of its own direction:
+// the mark decides where to the routes are looked up, and a client is not at the end of an upstream's.
+void UdpRelay::send_error(DatagramSender& sender, const DatagramSender::Refused& refused) {
+  IcmpError error = IcmpError::too_big;
+  if (refused.error == ENETUNREACH)
+    error = IcmpError::no_route;
+  else if (refused.error == EHOSTUNREACH)
+    error = IcmpError::host_unreachable;
+  else if (refused.error != EMSGSIZE || refused.mtu == 0)
+    return;
+  if (errors_left_ <= 0) return;
+  --errors_left_;
+  const Address& to = refused.datagram.source.address;
+  Senders& of_family = senders(to.family());
+  const bool up = &sender == &of_family.to_upstream;
+  const Mark mark = up ? worker_.settings().accepted_mark : worker_.settings().own_mark;
+  if (const std::optional<Address> from = address_towards(to, mark))
+    (void)(up ? of_family.to_client : of_family.to_upstream)
+        .send_packet(icmp_error(error, *from, refused.datagram, refused.mtu), to);
+}
+
+void UdpRelay::settle() {
+  const Reactor::Clock::time_point now = worker_.reactor().now();
+  if (has_been_told_.load(std::memory_order_relaxed)) take_what_was_told();
+  hand_over();
+  table_.expire(now);
+  worker_.counters().flows.set(table_.size());
+  if (now < next_refill_) return;
+  next_refill_ = now + std::chrono::milliseconds(250);
+  errors_left_ = errors_a_second / 4;
+  count_dropped();
+}
+
+void UdpRelay::hand_over() {
+  const auto send = [](auto& waiting, const auto& call) {
+    while (!waiting.empty()) {
+      const auto some = std::span(waiting).first(std::min(waiting.size(), most_a_message));
+      if (!call(some)) return;
+      waiting.erase(waiting.begin(), waiting.begin() + static_cast<long>(some.size()));
+    }
+  };
+  send(handed_over_, handover_.account);
+  send(to_hand_over_, handover_.ask);
+}
+
+void UdpRelay::tell(Answer answer, std::vector<FlowAccount> flows) {
+  const std::lock_guard lock(told_mutex_);
+  told_.push_back({answer, std::move(flows)});
+  has_been_told_.store(true, std::memory_order_relaxed);
+}
+
+void UdpRelay::take_what_was_told() {
+  std::vector<Told> told;
+  {
+    const std::lock_guard lock(told_mutex_);
+    told.swap(told_);
+    has_been_told_.store(false, std::memory_order_relaxed);
+  }
+  for (const Told& one : told) {
+    for (const FlowAccount& account : one.flows) {
+      UdpFlow* flow = table_.find(account.ends);
+      switch (one.answer) {
+        case Answer::taken:
+          if (flow == nullptr) break;  // its time has run out meanwhile, and it is accounted for
+          handed_over_.push_back({flow->ends, flow->time, flow->up, flow->down});
+          table_.forget(*flow);
+          break;
+        case Answer::refused:
+          if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
+          break;
+        case Answer::given_back:
+          if (flow == nullptr) flow = &table_.add(account.ends, worker_.reactor().now());
+          flow->time = account.time;
+          flow->up.datagrams += account.up.datagrams;
+          flow->up.bytes += account.up.bytes;
+          flow->down.datagrams += account.down.datagrams;
+          flow->down.bytes += account.down.bytes;
+          flow->handover = UdpFlow::Handover::never;
+          break;
+      }
+    }
+  }
+}
+
+Reactor::Clock::time_point UdpRelay::next_deadline(Reactor::Clock::time_point otherwise) const {
+  return table_.next_deadline(otherwise);
+}
+
+void UdpRelay::end() { table_.end_all(CloseReason::withdrawn); }
+
+void UdpRelay::count_dropped() {
+  std::uint64_t dropped = 0;
+  for (const auto& listener : listeners_) dropped += dropped_datagrams(listener->fd.raw());
+  worker_.counters().datagrams_dropped.set(dropped);
+}
+
+void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
+  worker_.account({.time = flow.time,
+                   .protocol = Protocol::udp,
+                   .client = flow.ends.client,
+                   .destination = flow.ends.destination,
+                   .source_kept = SourceKept::port,
+                   .datagrams_up = flow.up.datagrams,
+                   .datagrams_down = flow.down.datagrams,
+                   .bytes_up = flow.up.bytes,
+                   .bytes_down = flow.down.bytes,
+                   .duration = flow.used - flow.started,
+                   .reason = reason});
+}
+
+}  // namespace limpid

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// UDP on one path thread: what comes in at the listeners is counted as part of a flow and sent on, requests as the
+// client, answers as the destination. Flows that go direct are handed over to the kernel (docs/data-path.md).
+#pragma once
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "net/datagram.h"
+#include "proxy/reactor.h"
+#include "proxy/udp_table.h"
+
+namespace limpid {
+
+class Worker;
+
+// A flow and what it has carried so far; crosses between worker and supervisor as it is.
+struct FlowAccount {
+  Flow ends;
+  std::chrono::system_clock::time_point time;  // of its first datagram
+  Carried up, down;
+};
+
+// To the supervisor; false: not now.
+struct HandoverCalls {
+  std::function<bool(std::span<const Flow>)> ask;             // the kernel is to take these over
+  std::function<bool(std::span<const FlowAccount>)> account;  // it has: these are no longer ours
+};
+
+enum class DatagramWay : std::uint8_t { request, answer };
+
+struct UdpParts {
+  struct Listener {
+    Fd fd;
+    DatagramWay way;
+    DontFragment dont_fragment;
+  };
+  // The senders of one family: the first bears the mark of upstream sockets, the second that of accepted ones.
+  struct Senders {
+    int family;
+    RawSockets to_upstream;
+    RawSockets to_client;
+  };
+  std::vector<Listener> listeners;
+  std::vector<Senders> senders;
+  HandoverCalls handover;
+};
+
+class UdpRelay {
+ public:
+  // A flow with so many datagrams, both ways together, is worth an entry in the kernel's table.
+  static constexpr std::uint64_t handover_after = 8;
+
+  UdpRelay(Worker& worker, UdpParts parts);
+  ~UdpRelay();
+
+  [[nodiscard]] Result<> start();
+  // Once a turn of the loop.
+  void settle();
+  [[nodiscard]] Reactor::Clock::time_point next_deadline(Reactor::Clock::time_point otherwise) const;
+  void end();  // every flow, as withdrawn
+
+  // From another thread, to be seen at the next turn: what has become of flows that were to be handed over.
+  enum class Answer : std::uint8_t { taken, refused, given_back };
+  void tell(Answer answer, std::vector<FlowAccount> flows);
+
+ private:
+  struct Listener;
+  struct Senders {
+    DatagramSender to_upstream, to_client;
+  };
+  struct Told {
+    Answer answer;
+    std::vector<FlowAccount> flows;
+  };
+
+  void receive(Listener& listener);
+  void take_request(const Datagram& datagram);
+  void take_answer(const Datagram& datagram);
+  bool is_for_ourselves(const Datagram& datagram);
+  void consider_handover(UdpFlow& flow);
+  void flush(DatagramSender& sender);
+  void send_error(DatagramSender& sender, const DatagramSender::Refused& refused);
+  void take_what_was_told();
+  void hand_over();
+  void count_dropped();
+  void account(const UdpFlow& flow, CloseReason reason);
+  Senders& senders(int family) { return *senders_[family == AF_INET ? 0 : 1]; }
+
+  Worker& worker_;
+  UdpTable table_;
+  HandoverCalls handover_;
+  std::array<std::optional<Senders>, 2> senders_;  // IPv4, IPv6
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  DatagramReceiver receiver_;
+  std::vector<Datagram> received_;
+  std::vector<Flow> to_hand_over_;
+  std::vector<FlowAccount> handed_over_;  // of which the supervisor has not got the account yet
+  int errors_left_ = 0;                   // ICMP errors that may be sent until the next refill
+  Reactor::Clock::time_point next_refill_{};
+  std::mutex told_mutex_;
+  std::vector<Told> told_;
+  std::atomic<bool> has_been_told_{false};
+};
+
+}  // namespace limpid

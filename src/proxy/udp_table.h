@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// The UDP flows that are relayed: found by client and destination, bounded in all and for each client. Where there is
+// no room, the least recently used goes.
+#pragma once
+#include <boost/intrusive/list.hpp>
+#include <functional>
+#include <unordered_map>
+
+#include "account/access_log.h"
+#include "policy/policy.h"
+#include "proxy/reactor.h"
+
+namespace limpid {
+
+struct UdpLimits {
+  std::uint64_t flows = 65536;
+  std::uint64_t flows_per_client = 8192;
+  std::chrono::milliseconds unanswered_timeout = std::chrono::seconds(30);
+  std::chrono::milliseconds answered_timeout = std::chrono::seconds(180);
+};
+
+// What has gone one way.
+struct Carried {
+  std::uint64_t datagrams = 0;
+  std::uint64_t bytes = 0;  // of payloads
+};
+
+struct UdpFlow : Deadline, boost::intrusive::list_base_hook<boost::intrusive::tag<struct OfOneClient>> {
+  Flow ends;
+  std::chrono::system_clock::time_point time;  // of its first datagram
+  Reactor::Clock::time_point started, used;
+  Carried up, down;
+  // To the kernel: not yet, asked for, or never (it has refused, or gave the flow back).
+  enum class Handover : std::uint8_t { open, asked, never } handover = Handover::open;
+
+  [[nodiscard]] bool is_answered() const { return down.datagrams > 0; }
+  // One question, and as far as can be seen its answer.
+  [[nodiscard]] bool is_one_shot() const { return is_answered() && up.datagrams == 1; }
+};
+
+class UdpTable {
+ public:
+  // How long a question that has been answered may be followed by another.
+  static constexpr std::chrono::milliseconds one_shot_timeout = std::chrono::seconds(5);
+
+  enum class Evicted : std::uint8_t { for_want_of_room, by_its_client };
+  struct Ended {
+    std::function<void(const UdpFlow&, CloseReason)> tell;  // before the flow goes
+    std::function<void(Evicted)> count;
+  };
+  UdpTable(const UdpLimits& limits, Ended ended);
+
+  [[nodiscard]] UdpFlow* find(const Flow& ends);
+  UdpFlow& add(const Flow& ends, Reactor::Clock::time_point now);
+  // A datagram has gone by: counts it and starts the flow's time anew.
+  void use(UdpFlow& flow, Carried UdpFlow::* way, std::size_t bytes, Reactor::Clock::time_point now);
+  // Ends it for this reason.
+  void end(UdpFlow& flow, CloseReason reason);
+  // Takes it out without a word: somebody else accounts for it.
+  void forget(UdpFlow& flow);
+  void expire(Reactor::Clock::time_point now);
+  void end_all(CloseReason reason);
+
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  [[nodiscard]] Reactor::Clock::time_point next_deadline(Reactor::Clock::time_point otherwise) const;
+
+ private:
+  // Keyed by chance, so that nobody can choose flows that fall into one bucket.
+  struct Hash {
+    std::uint64_t seed;
+    std::size_t operator()(const Address& address) const;
+    std::size_t operator()(const Flow& ends) const;
+  };
+  using Siblings = boost::intrusive::list<
+      UdpFlow, boost::intrusive::base_hook<boost::intrusive::list_base_hook<boost::intrusive::tag<OfOneClient>>>>;
+
+  DeadlineQueue& queue_of(const UdpFlow& flow);
+  void evict_least_recently_used();
+
+  UdpLimits limits_;
+  Ended ended_;
+  DeadlineQueue unanswered_, one_shot_, answered_;
+  std::unordered_map<Address, Siblings, Hash> clients_;  // each client's flows, least recently used first
+  std::unordered_map<Flow, UdpFlow, Hash> flows_;
+};
+
+}  // namespace limpid
