@@ -23,7 +23,8 @@ std::string flows_to_json(std::span<const FlowAccount> flows) {
 Result<std::string> flows_for_people(const std::string& text) {
   boost::system::error_code error;
   const json::value parsed = json::parse(text, error);
-  const json::value* const list = error ? nullptr : parsed.as_object().if_contains("handed_over");
+  const json::value* const list =
+      error || !parsed.is_object() ? nullptr : parsed.as_object().if_contains("handed_over");
   if (list == nullptr || !list->is_array()) return failure("the answer is no list of flows");
   std::string out;
   fmt::format_to(std::back_inserter(out), "{:<46} {:<46} {:>12} {:>14} {:>12} {:>14}\n", "client", "destination", "up",

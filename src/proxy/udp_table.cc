@@ -40,8 +40,8 @@ UdpTable::UdpTable(const UdpLimits& limits, Ended ended)
       unanswered_(limits.unanswered_timeout),
       one_shot_(std::min(one_shot_timeout, limits.answered_timeout)),
       answered_(limits.answered_timeout),
-      clients_(0, Hash{chance()}),
-      flows_(0, Hash{chance()}) {}
+      flows_(0, Hash{chance()}),
+      clients_(0, Hash{chance()}) {}
 
 UdpFlow* UdpTable::find(const Flow& ends) {
   const auto found = flows_.find(ends);

@@ -80,8 +80,8 @@ class UdpTable {
   UdpLimits limits_;
   Ended ended_;
   DeadlineQueue unanswered_, one_shot_, answered_;
-  std::unordered_map<Address, Siblings, Hash> clients_;  // each client's flows, least recently used first
   std::unordered_map<Flow, UdpFlow, Hash> flows_;
+  std::unordered_map<Address, Siblings, Hash> clients_;  // each client's flows, least recently used first
 };
 
 }  // namespace limpid
