@@ -12,15 +12,9 @@
 
 #include "api/flows.h"
 #include "api/status.h"
-#include "daemon/access_sink.h"
 #include "daemon/account.h"
-#include "daemon/bulk_pipes.h"
-#include "daemon/confine.h"
 #include "daemon/control_server.h"
-#include "daemon/interception.h"
-#include "daemon/kernel_flows.h"
-#include "daemon/listeners.h"
-#include "daemon/own_cgroup.h"
+#include "daemon/preparation.h"
 #include "daemon/start_probe.h"
 #include "daemon/watcher_keeper.h"
 #include "daemon/worker_keeper.h"
@@ -65,7 +59,11 @@ class Supervisor {
   // ---- start -------------------------------------------------------------------------------------------------------
 
   asio::awaitable<Result<>> start() {
-    if (Result<> prepared = prepare(); !prepared) co_return prepared;
+    Result<Preparation> prepared = prepare(io_, options_.config);
+    if (!prepared) co_return std::unexpected(prepared.error());
+    prepared_ = std::move(*prepared);
+    interception_ = prepared_.interception.get();
+    kernel_flows_ = prepared_.kernel_flows.get();
     if (Result<> installed = install(); !installed) co_return installed;
     const Clock::time_point until = Clock::now() + start_within;
     run_beside(io_, worker_->keep());
@@ -85,76 +83,10 @@ class Supervisor {
     interception_->follow();
     run_beside(io_, look_now_and_then());
     if (interception_->plan().handover) run_beside(io_, kernel_flows_->follow());
-    spdlog::info("ready: {} path threads, at most {} sessions", worker_settings_.threads,
-                 worker_settings_.path.sessions_max);
+    spdlog::info("ready: {} path threads, at most {} sessions", prepared_.worker.threads,
+                 prepared_.worker.path.sessions_max);
     ::sd_notify(0, "READY=1");
     co_return Result<>{};
-  }
-
-  // What can be refused before anything of the machine is touched.
-  Result<> prepare() {
-    const Config& config = options_.config;
-    const Result<std::uint64_t> descriptors = raise_descriptor_limit();
-    if (!descriptors) return std::unexpected(descriptors.error());
-    pipes_ = BulkPipes::open(std::min<std::uint64_t>(most_pipes, *descriptors / 32));
-    if (Result<> confined = confine_supervisor(); !confined) return confined;
-    Result<AccessSink> sink = AccessSink::open(io_, config.log.access);
-    if (!sink) return std::unexpected(sink.error());
-    access_sink_ = std::make_unique<AccessSink>(std::move(*sink));
-    const Result<WorkerAccount> account = find_worker_account(config.process.user);
-    if (!account) return std::unexpected(account.error());
-    if (!account->exists)
-      spdlog::warn("there is no user \"{}\": the worker runs as uid {}; scripts/install makes the user",
-                   config.process.user, account->account.uid);
-    return plan_and_survey(*account, *descriptors);
-  }
-
-  Result<> plan_and_survey(const WorkerAccount& account, std::uint64_t descriptors) {
-    const Config& config = options_.config;
-    Result<Listeners> listeners =
-        Listeners::open(path_threads(), config.intercept.own_mark.with(config.intercept.mark));
-    if (!listeners) return std::unexpected(listeners.error());
-    listeners_ = std::make_unique<Listeners>(std::move(*listeners));
-    Plan plan{
-        .settings = config.intercept, .ports = listeners_->ports(), .worker_uid = account.account.uid, .cgroup = {}};
-    if (Result<> opened = open_udp(plan); !opened) return opened;
-    worker_settings_ = {
-        .path = path_settings(config, session_budget(descriptors, pipes_.count(), config.limits.sessions)),
-        .account = account.account,
-        .threads = path_threads(),
-        .families = listeners_->families(),
-        .has_udp4 = plan.udp4.request != 0,
-        .has_udp6 = plan.udp6.request != 0,
-        .has_log = access_sink_->is_on(),
-        .pipes = static_cast<std::uint32_t>(pipes_.count())};
-    if (config.intercept.local) {
-      Result<Nft> nft = Nft::open();
-      if (!nft) return std::unexpected(nft.error());
-      plan.cgroup = find_own_cgroup(*nft);
-    }
-    Result<std::unique_ptr<Interception>> interception = Interception::survey(io_, plan);
-    if (!interception) return std::unexpected(interception.error());
-    interception_ = std::move(*interception);
-    Fd log;
-    if (access_sink_->is_on() && plan.handover) {
-      Result<Fd> pipe = access_sink_->add_pipe();
-      if (!pipe) return std::unexpected(pipe.error());
-      log = std::move(*pipe);
-    }
-    kernel_flows_ = std::make_unique<KernelFlows>(io_, *interception_, config.limits.answered_timeout, std::move(log));
-    return {};
-  }
-
-  Result<> open_udp(Plan& plan) {
-    if (plan.settings.udp.empty()) return {};
-    const Mark own = plan.settings.own_mark;
-    Result<UdpSockets> udp = UdpSockets::open(families(plan), own, own.with(plan.settings.mark));
-    if (!udp) return std::unexpected(udp.error());
-    udp_ = std::move(*udp);
-    plan.udp4 = udp_.ports(AF_INET);
-    plan.udp6 = udp_.ports(AF_INET6);
-    plan.handover = options_.config.transparency.handover == Handover::automatic;
-    return {};
   }
 
   Result<> install() {
@@ -164,7 +96,9 @@ class Supervisor {
     if (Result<> watching = watcher_->start(); !watching) return watching;
     if (Result<> installed = interception_->install(); !installed) return installed;
     worker_ = std::make_unique<WorkerKeeper>(
-        io_, WorkerKeeper::Needs{worker_settings_, *listeners_, udp_, *access_sink_, pipes_},
+        io_,
+        WorkerKeeper::Needs{prepared_.worker, *prepared_.listeners, prepared_.udp, *prepared_.access_sink,
+                            prepared_.pipes},
         WorkerKeeper::Events{.started = [this](const Child& child) { watcher_->watch_worker(child); },
                              .ready = [this] { worker_is_ready(); },
                              .gone = [this](const std::string& how) { worker_is_gone(how); },
@@ -225,7 +159,7 @@ class Supervisor {
   }
 
   void reopen_listeners() {
-    const Result<std::vector<int>> reopened = listeners_->reopen_dead();
+    const Result<std::vector<int>> reopened = prepared_.listeners->reopen_dead();
     if (!reopened) return spdlog::error("{}", reopened.error().what);
     if (reopened->empty()) return;
     spdlog::warn("somebody ended {} listeners: they are open again", reopened->size());
@@ -239,8 +173,8 @@ class Supervisor {
     for (;;) {
       const int signal = co_await signals.async_wait(asio::use_awaitable);
       if (signal == SIGUSR1) {
-        if (!access_sink_) continue;
-        if (Result<> reopened = access_sink_->reopen(); !reopened) spdlog::error("{}", reopened.error().what);
+        if (!prepared_.access_sink) continue;
+        if (Result<> reopened = prepared_.access_sink->reopen(); !reopened) spdlog::error("{}", reopened.error().what);
       } else if (signal == SIGHUP) {
         spdlog::warn("SIGHUP: settings are read at the start only: start again to change them");
       } else {
@@ -281,7 +215,7 @@ class Supervisor {
     if (kernel_flows_) {
       kernel_flows_->end();
     }
-    if (access_sink_) co_await access_sink_->finish(Clock::now() + seconds(1));
+    if (prepared_.access_sink) co_await prepared_.access_sink->finish(Clock::now() + seconds(1));
     if (interception_) {
       const bool closed = options_.config.intercept.without_us == WithoutUs::closed;
       const bool keep_guard = closed && !withdraw_all_ && (was_ready_ || interception_->has_adopted_guard());
@@ -339,7 +273,7 @@ class Supervisor {
                   .supervisor_pid = ::getpid(),
                   .worker_pid = worker_->pid(),
                   .watcher_pid = watcher_->pid(),
-                  .sessions_max = static_cast<std::uint64_t>(worker_settings_.path.sessions_max),
+                  .sessions_max = static_cast<std::uint64_t>(prepared_.worker.path.sessions_max),
                   .worker_restarts = worker_->restarts(),
                   .counters = counters,
                   .kernel_flows = kernel_flows_->size(),
@@ -351,13 +285,13 @@ class Supervisor {
                   .cookies = conditions.cookies,
                   .installed = interception_->lines(),
                   .degraded = interception_->degraded()};
-    if (pipes_.count() < most_pipes)
+    if (prepared_.pipes.count() < most_pipes)
       status.degraded.push_back(
           fmt::format("only {} of {} large pipes could be had: bulk on further sessions is copied: give limpid "
                       "CAP_SYS_RESOURCE, or "
                       "raise fs.pipe-user-pages-soft",
-                      pipes_.count(), most_pipes));
-    if (!access_sink_->trouble().empty()) status.degraded.push_back(access_sink_->trouble());
+                      prepared_.pipes.count(), most_pipes));
+    if (!prepared_.access_sink->trouble().empty()) status.degraded.push_back(prepared_.access_sink->trouble());
     return status;
   }
 
@@ -367,15 +301,11 @@ class Supervisor {
   std::string state_ = "starting";
   bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, withdraw_all_ = false;
   Signal stop_{io_}, worker_ready_{io_}, withdrawn_{io_};
-  WorkerSettings worker_settings_;
   // First in, last out.
-  BulkPipes pipes_;
-  std::unique_ptr<AccessSink> access_sink_;
-  std::unique_ptr<Listeners> listeners_;
+  Preparation prepared_;
+  Interception* interception_ = nullptr;  // of prepared_, as soon as that is there
+  KernelFlows* kernel_flows_ = nullptr;   // likewise
   std::unique_ptr<WatcherKeeper> watcher_;
-  std::unique_ptr<Interception> interception_;
-  UdpSockets udp_;
-  std::unique_ptr<KernelFlows> kernel_flows_;
   std::unique_ptr<WorkerKeeper> worker_;
   std::unique_ptr<ControlServer> control_;
 };

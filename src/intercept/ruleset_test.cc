@@ -58,6 +58,9 @@ table inet limpid {
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 accept
 	}
 	chain udp_answer {
+		# No hop left: for the kernel to tell its sender.
+		ip ttl < 2 return
+		ip6 hoplimit < 2 return
 		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40006 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40005 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40008 meta mark set meta mark & 0xefffffff | 0x10000000 accept
@@ -69,7 +72,7 @@ table inet limpid {
 		ip saddr . udp sport . ip daddr . udp dport @answers4 return
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 return
 		udp dport != @take_udp return
-		# The sender wants to know who is at this distance.
+		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
 		fib daddr type @not_routed return
@@ -213,6 +216,9 @@ table inet limpid {
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 accept
 	}
 	chain udp_answer {
+		# No hop left: for the kernel to tell its sender.
+		ip ttl < 2 return
+		ip6 hoplimit < 2 return
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40008 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_from_clients {
@@ -223,7 +229,7 @@ table inet limpid {
 		ip frag-off & 0x3fff != 0x0 return
 		exthdr frag exists return
 		udp dport != @take_udp return
-		# The sender wants to know who is at this distance.
+		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
 		fib daddr type @not_routed return
@@ -325,7 +331,7 @@ table inet limpid {
 		socket cgroupv2 level 2 "system.slice/limpid.service" accept
 		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		udp dport != @take_udp return
-		# The sender wants to know who is at this distance.
+		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
 		fib daddr type @not_routed return

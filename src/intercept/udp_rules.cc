@@ -33,12 +33,16 @@ void add_direct(const Plan& plan, std::string_view where, Lines& rules) {
     rules.push_back(fmt::format("{}{} @direct{} {}", where, words(family).datagram, words(family).digit, pass));
 }
 
+void add_hops(Lines& rules) {
+  rules.push_back("# No hop left: for the kernel to tell its sender.");
+  rules.push_back("ip ttl < 2 return");
+  rules.push_back("ip6 hoplimit < 2 return");
+}
+
 // What is asked of a datagram that might be taken.
 void add_questions(const Plan& plan, Lines& rules) {
   rules.push_back("udp dport != @take_udp return");
-  rules.push_back("# The sender wants to know who is at this distance.");
-  rules.push_back("ip ttl < 2 return");
-  rules.push_back("ip6 hoplimit < 2 return");
+  add_hops(rules);
   add_exceptions(plan, rules);
   for (const int family : families(plan))
     rules.push_back(fmt::format("update @answers{} {{ {} }}", words(family).digit, words(family).answer));
@@ -85,6 +89,7 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
   }
   Lines from_here, answer;
   add_tproxy(plan, &DatagramPorts::request, &DatagramPorts::request_df, "accept", from_here);
+  add_hops(answer);
   add_tproxy(plan, &DatagramPorts::answer, &DatagramPorts::answer_df, give(plan.settings.mark) + " accept", answer);
   table.chains.push_back({"udp_from_here", "", std::move(from_here)});
   table.chains.push_back({"udp_answer", "", std::move(answer)});
