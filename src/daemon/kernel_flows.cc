@@ -22,9 +22,7 @@ Carried payload_of(const DirectCount& count) {
   return {count.packets, count.bytes - std::min(count.bytes, headers)};
 }
 
-Carried sum(const Carried& one, const Carried& other) {
-  return {one.datagrams + other.datagrams, one.bytes + other.bytes};
-}
+Carried sum(Carried one, const Carried& other) { return one += other; }
 
 }  // namespace
 

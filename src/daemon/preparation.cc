@@ -69,7 +69,9 @@ Result<Preparation> prepare(boost::asio::io_context& io, const Config& config) {
   const Result<Plan> plan = make_plan(config, account->account, prepared);
   if (!plan) return std::unexpected(plan.error());
   prepared.worker = {
-      .path = path_settings(config, session_budget(*descriptors, prepared.pipes.count(), config.limits.sessions)),
+      .path = path_settings(config,
+                            session_budget(*descriptors, 2 * prepared.pipes.count() + prepared.udp.most_descriptors(),
+                                           config.limits.sessions)),
       .account = account->account,
       .threads = path_threads(),
       .families = prepared.listeners->families(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/udp_sockets.h"
 
+#include "net/segment_sender.h"
 #include "net/socket.h"
 
 namespace limpid {
@@ -50,6 +51,10 @@ std::vector<int> UdpSockets::descriptors() const {
   std::vector<int> descriptors;
   for (const Fd& fd : fds_) descriptors.push_back(fd.raw());
   return descriptors;
+}
+
+std::size_t UdpSockets::most_descriptors() const {
+  return fds_.empty() ? 0 : fds_.size() + 2 * 2 * SegmentSender::most_sockets;  // two families, two directions
 }
 
 void add_udp_parts(int family, std::vector<Fd>::iterator& next, UdpParts& parts) {

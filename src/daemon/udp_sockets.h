@@ -19,6 +19,8 @@ class UdpSockets {
 
   [[nodiscard]] DatagramPorts ports(int family) const { return ports_[family == AF_INET ? 0 : 1]; }
   [[nodiscard]] std::vector<int> descriptors() const;  // IPv4, then IPv6
+  // With those that a worker may open beside them.
+  [[nodiscard]] std::size_t most_descriptors() const;
 
  private:
   std::vector<Fd> fds_;

@@ -17,8 +17,8 @@ constexpr unsigned most_threads = 64;
 
 unsigned path_threads() { return std::clamp(std::thread::hardware_concurrency(), 1U, most_threads); }
 
-std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t pipes, std::uint64_t wanted) {
-  const std::uint64_t taken = reserved_descriptors + 2 * pipes + descriptors_a_thread * path_threads();
+std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others, std::uint64_t wanted) {
+  const std::uint64_t taken = reserved_descriptors + others + descriptors_a_thread * path_threads();
   const std::uint64_t room = descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;
   return wanted == 0 ? room : std::min(wanted, room);
 }

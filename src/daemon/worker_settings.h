@@ -14,8 +14,9 @@ inline constexpr std::uint32_t most_pipes = 256;
 // One a core.
 [[nodiscard]] unsigned path_threads();
 
-// Sessions that fit into a worker's descriptors beside everything else it holds; at most `wanted`, 0: as many as fit.
-[[nodiscard]] std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t pipes, std::uint64_t wanted);
+// Sessions that fit into a worker's descriptors beside everything else it holds (`others`: pipes and UDP); at most
+// `wanted`, 0: as many as fit.
+[[nodiscard]] std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others, std::uint64_t wanted);
 
 [[nodiscard]] PathSettings path_settings(const Config& config, std::uint64_t sessions);
 

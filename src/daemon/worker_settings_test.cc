@@ -8,7 +8,7 @@ namespace {
 
 TEST(SessionBudget, FitsIntoTheDescriptors) {
   for (const std::uint64_t descriptors : {1024U, 20'000U, 1'048'576U}) {
-    const std::uint64_t sessions = session_budget(descriptors, 100, 0);
+    const std::uint64_t sessions = session_budget(descriptors, 200, 0);
     EXPECT_LT(2 * sessions + 2 * 100, descriptors);
     EXPECT_GT(2 * sessions + 2 * 100 + 1000, descriptors);
   }

@@ -10,8 +10,9 @@
 #include <cstring>
 #include <optional>
 
-#include "base/check.h"
+#include "net/ancillary.h"
 #include "net/packet.h"
+#include "net/segment_sender.h"
 
 namespace limpid {
 namespace {
@@ -22,9 +23,6 @@ namespace {
 
 constexpr int receive_buffer = 8 << 20;  // bytes: bursts that come in while the thread is busy with others
 constexpr int send_buffer = 4 << 20;
-// Addresses where nobody is (RFC 5737, RFC 6666): a raw socket bound there is sent no copy of anybody's datagrams.
-constexpr const char* nobody4 = "192.0.2.0";
-constexpr const char* nobody6 = "100::1";
 
 struct Option {
   int level;
@@ -73,7 +71,7 @@ struct Beside {
   std::uint8_t hops = 64;
   std::uint8_t traffic_class = 0;
   bool was_fragmented = false;
-  std::size_t segment = 0;  // of UDP_GRO: the size of each datagram but the last
+  std::uint16_t segment = 0;  // of UDP_GRO: the size of each datagram but the last
 };
 
 Endpoint endpoint_at(const cmsghdr& header, std::size_t size) {
@@ -96,19 +94,10 @@ Beside read_control(msghdr& message) {
       if (header->cmsg_type == IPV6_TCLASS) beside.traffic_class = static_cast<std::uint8_t>(integer(*header));
       if (header->cmsg_type == IPV6_RECVFRAGSIZE) beside.was_fragmented = true;
     } else if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) {
-      beside.segment = static_cast<std::size_t>(integer(*header));
+      beside.segment = static_cast<std::uint16_t>(integer(*header));
     }
   }
   return beside;
-}
-
-// A packet of the kernel's may hold several datagrams of one size, and a last one that is smaller.
-void split(std::span<const char> packet, std::size_t segment, Datagram like, std::vector<Datagram>& datagrams) {
-  do {
-    like.payload = packet.first(segment == 0 ? packet.size() : std::min(segment, packet.size()));
-    packet = packet.subspan(like.payload.size());
-    datagrams.push_back(like);
-  } while (!packet.empty());
 }
 
 }  // namespace
@@ -141,10 +130,10 @@ Result<RawSockets> RawSockets::open(int family, Mark mark) {
   Result<Fd> fragmenting = raw_socket(family, IPPROTO_UDP, mark);
   if (!fragmenting) return std::unexpected(fragmenting.error());
   sockaddr_storage storage;
-  const Endpoint nobody{*Address::parse(family == AF_INET ? nobody4 : nobody6), 0};
-  const socklen_t length = nobody.to_sockaddr(storage);
+  const Endpoint at{nobody(family), 0};
+  const socklen_t length = at.to_sockaddr(storage);
   if (::bind(fragmenting->raw(), reinterpret_cast<sockaddr*>(&storage), length) != 0)
-    return errno_failure("bind a raw socket to " + nobody.text(), errno);
+    return errno_failure("bind a raw socket to " + at.text(), errno);
   return RawSockets{std::move(*whole), std::move(*fragmenting)};
 }
 
@@ -186,15 +175,14 @@ int DatagramReceiver::receive(int fd, DontFragment dont_fragment, std::vector<Da
     // Without its destination, or cut short, it is nothing that could be sent on; neither happens with tproxy and 64
     // KiB.
     if (!beside.destination || (message.msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) continue;
-    split({buffers_->bytes[at].data(), message.msg_len}, beside.segment,
-          {.source = Endpoint::from_sockaddr(buffers_->sources[at]),
-           .destination = *beside.destination,
-           .payload = {},
-           .hops = beside.hops,
-           .traffic_class = beside.traffic_class,
-           .may_be_fragmented = beside.was_fragmented ||
-                                (dont_fragment == DontFragment::clear && beside.destination->family() == AF_INET)},
-          datagrams);
+    datagrams.push_back({.source = Endpoint::from_sockaddr(buffers_->sources[at]),
+                         .destination = *beside.destination,
+                         .payload = {buffers_->bytes[at].data(), message.msg_len},
+                         .hops = beside.hops,
+                         .traffic_class = beside.traffic_class,
+                         .may_be_fragmented = beside.was_fragmented || (dont_fragment == DontFragment::clear &&
+                                                                        beside.destination->family() == AF_INET),
+                         .segment = beside.segment < message.msg_len ? beside.segment : std::uint16_t{0}});
   }
   return 0;
 }
@@ -209,7 +197,7 @@ struct DatagramSender::Gathered {
     HeaderBytes headers;
     sockaddr_storage to;
     std::array<iovec, 2> pieces;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> control;
+    Ancillary beside;
   };
   std::array<One, most> ones;
   std::array<mmsghdr, most> messages;
@@ -218,42 +206,33 @@ struct DatagramSender::Gathered {
 
 namespace {
 
-// The route is looked up for this source, as it would be for a packet that is forwarded.
-std::size_t write_source(char* control, const Address& source) {
-  auto* const header = reinterpret_cast<cmsghdr*>(control);
-  if (source.family() == AF_INET) {
-    in_pktinfo info{};
-    std::memcpy(&info.ipi_spec_dst, source.bytes(), sizeof info.ipi_spec_dst);
-    *header = {.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = SOL_IP, .cmsg_type = IP_PKTINFO};
-    std::memcpy(CMSG_DATA(header), &info, sizeof info);
-    return CMSG_SPACE(sizeof info);
-  }
-  in6_pktinfo info{};
-  std::memcpy(&info.ipi6_addr, source.bytes(), sizeof info.ipi6_addr);
-  *header = {.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = SOL_IPV6, .cmsg_type = IPV6_PKTINFO};
-  std::memcpy(CMSG_DATA(header), &info, sizeof info);
-  return CMSG_SPACE(sizeof info);
-}
-
-std::size_t write_integer(char* control, int level, int type, int value) {
-  auto* const header = reinterpret_cast<cmsghdr*>(control);
-  *header = {.cmsg_len = CMSG_LEN(sizeof value), .cmsg_level = level, .cmsg_type = type};
-  std::memcpy(CMSG_DATA(header), &value, sizeof value);
-  return CMSG_SPACE(sizeof value);
-}
-
 socklen_t raw_address(const Address& address, sockaddr_storage& storage) {
   return Endpoint{address, 0}.to_sockaddr(storage);  // a raw IPv6 socket refuses another port (rawv6_sendmsg())
 }
 
 }  // namespace
 
-DatagramSender::DatagramSender(int family, RawSockets sockets)
-    : family_(family), sockets_(std::move(sockets)), gathered_(std::make_unique<Gathered>()) {}
+DatagramSender::DatagramSender(int family, RawSockets sockets, Mark mark)
+    : family_(family),
+      sockets_(std::move(sockets)),
+      segments_(std::make_unique<SegmentSender>(family, mark)),
+      gathered_(std::make_unique<Gathered>()) {}
 DatagramSender::~DatagramSender() = default;
 DatagramSender::DatagramSender(DatagramSender&&) noexcept = default;
 
 void DatagramSender::add(const Datagram& datagram) {
+  if (datagram.segment == 0) return gather(datagram);
+  flush();  // in order
+  if (segments_->send(datagram) == 0) return;
+  Datagram one = datagram;
+  one.segment = 0;
+  for (std::span<const char> rest = datagram.payload; !rest.empty(); rest = rest.subspan(one.payload.size())) {
+    one.payload = rest.first(std::min<std::size_t>(datagram.segment, rest.size()));
+    gather(one);
+  }
+}
+
+void DatagramSender::gather(const Datagram& datagram) {
   if (gathered_->count == Gathered::most) flush();
   const std::size_t at = gathered_->count++;
   Gathered::One& one = gathered_->ones[at];
@@ -261,12 +240,14 @@ void DatagramSender::add(const Datagram& datagram) {
   one.pieces[0] = {one.headers.data(), write_headers(one.headers, datagram)};
   one.pieces[1] = {const_cast<char*>(datagram.payload.data()), datagram.payload.size()};
   const socklen_t length = raw_address(datagram.destination.address, one.to);
+  one.beside.clear();
+  one.beside.add_source(datagram.source.address);
   gathered_->messages[at].msg_hdr = {.msg_name = &one.to,
                                      .msg_namelen = length,
                                      .msg_iov = one.pieces.data(),
                                      .msg_iovlen = one.pieces.size(),
-                                     .msg_control = one.control.data(),
-                                     .msg_controllen = write_source(one.control.data(), datagram.source.address),
+                                     .msg_control = one.beside.bytes(),
+                                     .msg_controllen = one.beside.size(),
                                      .msg_flags = 0};
 }
 
@@ -296,18 +277,16 @@ int DatagramSender::send_fragmented(const Datagram& datagram) {
       {{header.data(), header.size()}, {const_cast<char*>(datagram.payload.data()), datagram.payload.size()}}};
   sockaddr_storage to;
   const socklen_t length = raw_address(datagram.destination.address, to);
-  const bool v4 = family_ == AF_INET;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))> control{};
-  std::size_t used = write_source(control.data(), datagram.source.address);
-  used += write_integer(control.data() + used, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT, datagram.hops);
-  used +=
-      write_integer(control.data() + used, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TOS : IPV6_TCLASS, datagram.traffic_class);
+  Ancillary beside;
+  beside.add_source(datagram.source.address);
+  beside.add_hops(family_, datagram.hops);
+  beside.add_traffic_class(family_, datagram.traffic_class);
   const msghdr message{.msg_name = &to,
                        .msg_namelen = length,
                        .msg_iov = pieces.data(),
                        .msg_iovlen = pieces.size(),
-                       .msg_control = control.data(),
-                       .msg_controllen = used,
+                       .msg_control = beside.bytes(),
+                       .msg_controllen = beside.size(),
                        .msg_flags = 0};
   return ::sendmsg(sockets_.fragmenting.raw(), &message, MSG_DONTWAIT) >= 0 ? 0 : errno;
 }

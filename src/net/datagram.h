@@ -15,6 +15,7 @@
 
 namespace limpid {
 
+// One, or several of one size and a last one that may be smaller, one behind the other (`segment`).
 struct Datagram {
   Endpoint source;
   Endpoint destination;
@@ -22,6 +23,9 @@ struct Datagram {
   std::uint8_t hops = 64;          // time to live, hop limit
   std::uint8_t traffic_class = 0;  // DSCP and ECN
   bool may_be_fragmented = false;  // no DF; in IPv6: its sender has fragmented it
+  std::uint16_t segment = 0;       // of several: the size of each but the last; 0: it is one
+
+  [[nodiscard]] std::size_t count() const { return segment == 0 ? 1 : (payload.size() + segment - 1) / segment; }
 };
 
 // What is known of the datagrams of a listener beforehand: the kernel does not tell a receiver whether DF was set, so
@@ -56,6 +60,8 @@ class DatagramReceiver {
   std::unique_ptr<Buffers> buffers_;
 };
 
+class SegmentSender;
+
 // Gathers datagrams of one family and direction and sends them, many at a time, as if their source had.
 class DatagramSender {
  public:
@@ -67,7 +73,8 @@ class DatagramSender {
     std::uint32_t mtu;
   };
 
-  DatagramSender(int family, RawSockets sockets);
+  // `mark`: that of the sockets.
+  DatagramSender(int family, RawSockets sockets, Mark mark);
   ~DatagramSender();
   DatagramSender(DatagramSender&&) noexcept;
 
@@ -82,11 +89,13 @@ class DatagramSender {
 
  private:
   struct Gathered;
+  void gather(const Datagram& datagram);
   int send_fragmented(const Datagram& datagram);
   std::uint32_t refused_mtu();
 
   int family_;
   RawSockets sockets_;
+  std::unique_ptr<SegmentSender> segments_;
   std::unique_ptr<Gathered> gathered_;
   std::vector<Refused> refused_;
 };

@@ -133,6 +133,20 @@ std::expected<Fd, int> datagram_socket(int family, Mark mark) {
   return fd;
 }
 
+std::expected<Fd, int> spoofing_datagram_socket(const Endpoint& at, Mark mark, bool may_be_fragmented) {
+  std::expected<Fd, int> fd = datagram_socket(at.family(), mark);
+  if (!fd) return fd;
+  // "Probe": DF, whatever the kernel knows of the path.
+  const Option fragment =
+      at.family() == AF_INET
+          ? Option{SOL_IP, IP_MTU_DISCOVER, may_be_fragmented ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE}
+          : Option{SOL_IPV6, IPV6_MTU_DISCOVER, may_be_fragmented ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE};
+  for (const Option& option : {transparent(at.family()), Option{SOL_SOCKET, SO_REUSEADDR, 1}, fragment})
+    if (const int refusal = set_option(fd->raw(), option)) return std::unexpected(refusal);
+  if (const int refusal = bind_source(fd->raw(), at)) return std::unexpected(refusal);
+  return fd;
+}
+
 int bind_source(int fd, const Endpoint& source) {
   if (source.port == 0)
     if (const int refusal = set_option(fd, {SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1})) return refusal;

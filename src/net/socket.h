@@ -42,6 +42,10 @@ struct Accepted {
 // A marked UDP socket, for asking which of this machine's addresses a route would choose.
 [[nodiscard]] std::expected<Fd, int> datagram_socket(int family, Mark mark);
 
+// A UDP socket for sending in anybody's name from that port, with DF set or clear. Needs CAP_NET_RAW, and
+// CAP_NET_BIND_SERVICE for ports below 1024.
+[[nodiscard]] std::expected<Fd, int> spoofing_datagram_socket(const Endpoint& at, Mark mark, bool may_be_fragmented);
+
 // bind(2); 0 or errno. With port 0 the port is chosen at connect(2), by the whole 4-tuple (IP_BIND_ADDRESS_NO_PORT).
 [[nodiscard]] int bind_source(int fd, const Endpoint& source);
 

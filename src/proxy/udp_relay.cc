@@ -65,8 +65,9 @@ UdpRelay::UdpRelay(Worker& worker, UdpParts parts)
                   }}),
       handover_(std::move(parts.handover)) {
   for (UdpParts::Senders& part : parts.senders)
-    senders_[part.family == AF_INET ? 0 : 1].emplace(Senders{DatagramSender(part.family, std::move(part.to_upstream)),
-                                                             DatagramSender(part.family, std::move(part.to_client))});
+    senders_[part.family == AF_INET ? 0 : 1].emplace(
+        Senders{DatagramSender(part.family, std::move(part.to_upstream), worker.settings().own_mark),
+                DatagramSender(part.family, std::move(part.to_client), worker.settings().accepted_mark)});
   for (UdpParts::Listener& part : parts.listeners)
     listeners_.push_back(std::make_unique<Listener>(*this, std::move(part)));
 }
@@ -111,8 +112,8 @@ void UdpRelay::take_request(const Datagram& datagram) {
     flow = &table_.add(ends, now);
     worker_.counters().flows_seen.add(1);
   }
-  table_.use(*flow, &UdpFlow::up, datagram.payload.size(), now);
-  worker_.counters().datagrams_up.add(1);
+  table_.use(*flow, &UdpFlow::up, {datagram.count(), datagram.payload.size()}, now);
+  worker_.counters().datagrams_up.add(datagram.count());
   worker_.counters().payload_up.add(datagram.payload.size());
   senders(ends.client.family()).to_upstream.add(one_hop_on(datagram));
   consider_handover(*flow);
@@ -120,12 +121,12 @@ void UdpRelay::take_request(const Datagram& datagram) {
 
 void UdpRelay::take_answer(const Datagram& datagram) {
   senders(datagram.source.family()).to_client.add(one_hop_on(datagram));
-  worker_.counters().datagrams_down.add(1);
+  worker_.counters().datagrams_down.add(datagram.count());
   worker_.counters().payload_down.add(datagram.payload.size());
   // Late, and its flow is forgotten: it has been sent on all the same.
   UdpFlow* const flow = table_.find({datagram.destination, datagram.source});
   if (flow == nullptr) return;
-  table_.use(*flow, &UdpFlow::down, datagram.payload.size(), worker_.reactor().now());
+  table_.use(*flow, &UdpFlow::down, {datagram.count(), datagram.payload.size()}, worker_.reactor().now());
   if (flow->is_one_shot() && flow->ends.destination.port == domain_port)
     table_.end(*flow, CloseReason::done);
   else
@@ -231,10 +232,8 @@ void UdpRelay::take_what_was_told() {
         case Answer::given_back:
           if (flow == nullptr) flow = &table_.add(account.ends, worker_.reactor().now());
           flow->time = account.time;
-          flow->up.datagrams += account.up.datagrams;
-          flow->up.bytes += account.up.bytes;
-          flow->down.datagrams += account.down.datagrams;
-          flow->down.bytes += account.down.bytes;
+          flow->up += account.up;
+          flow->down += account.down;
           flow->handover = UdpFlow::Handover::never;
           break;
       }

@@ -66,10 +66,8 @@ UdpFlow& UdpTable::add(const Flow& ends, Reactor::Clock::time_point now) {
   return flow;
 }
 
-void UdpTable::use(UdpFlow& flow, Carried UdpFlow::* way, std::size_t bytes, Reactor::Clock::time_point now) {
-  Carried& carried = flow.*way;
-  ++carried.datagrams;
-  carried.bytes += bytes;
+void UdpTable::use(UdpFlow& flow, Carried UdpFlow::* way, const Carried& more, Reactor::Clock::time_point now) {
+  flow.*way += more;
   flow.used = now;
   queue_of(flow).arm(flow, now);
   Siblings& siblings = clients_.find(flow.ends.client.address)->second;

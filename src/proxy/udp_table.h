@@ -23,6 +23,12 @@ struct UdpLimits {
 struct Carried {
   std::uint64_t datagrams = 0;
   std::uint64_t bytes = 0;  // of payloads
+
+  Carried& operator+=(const Carried& more) {
+    datagrams += more.datagrams;
+    bytes += more.bytes;
+    return *this;
+  }
 };
 
 struct UdpFlow : Deadline, boost::intrusive::list_base_hook<boost::intrusive::tag<struct OfOneClient>> {
@@ -52,8 +58,8 @@ class UdpTable {
 
   [[nodiscard]] UdpFlow* find(const Flow& ends);
   UdpFlow& add(const Flow& ends, Reactor::Clock::time_point now);
-  // A datagram has gone by: counts it and starts the flow's time anew.
-  void use(UdpFlow& flow, Carried UdpFlow::* way, std::size_t bytes, Reactor::Clock::time_point now);
+  // Datagrams have gone by: counts them and starts the flow's time anew.
+  void use(UdpFlow& flow, Carried UdpFlow::* way, const Carried& more, Reactor::Clock::time_point now);
   // Ends it for this reason.
   void end(UdpFlow& flow, CloseReason reason);
   // Takes it out without a word: somebody else accounts for it.

@@ -38,10 +38,10 @@ struct UdpTableTest : ::testing::Test {
   UdpFlow& ask(UdpTable& table, const Flow& ends) {
     UdpFlow* one = table.find(ends);
     if (one == nullptr) one = &table.add(ends, now);
-    table.use(*one, &UdpFlow::up, 10, now);
+    table.use(*one, &UdpFlow::up, {1, 10}, now);
     return *one;
   }
-  void answer(UdpTable& table, const Flow& ends) { table.use(*table.find(ends), &UdpFlow::down, 20, now); }
+  void answer(UdpTable& table, const Flow& ends) { table.use(*table.find(ends), &UdpFlow::down, {1, 20}, now); }
 };
 
 TEST_F(UdpTableTest, CountsWhatGoesEachWay) {
