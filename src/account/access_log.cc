@@ -26,6 +26,7 @@ void append_line(std::string& out, const AccessRecord& record) {
   const auto whole = floor<seconds>(record.time);
   const auto millis = duration_cast<milliseconds>(record.time - whole).count();
   const bool udp = record.protocol == Protocol::udp;
+  const auto down = [&](std::uint64_t count) { return record.down_is_known ? std::to_string(count) : "null"; };
   // Nothing here can hold a character that JSON would escape.
   fmt::format_to(std::back_inserter(out),
                  R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","proto":"{}","client":"{}","destination":"{}",)"
@@ -34,11 +35,11 @@ void append_line(std::string& out, const AccessRecord& record) {
                  record.destination.text(), name_of(record.source_kept));
   if (udp)
     fmt::format_to(std::back_inserter(out), R"("datagrams_up":{},"datagrams_down":{},)", record.datagrams_up,
-                   record.datagrams_down);
+                   down(record.datagrams_down));
   fmt::format_to(std::back_inserter(out),
                  R"("bytes_up":{},"bytes_down":{},"duration":{:.6f},"via":"{}","reason":"{}"}})"
                  "\n",
-                 record.bytes_up, record.bytes_down, duration<double>(record.duration).count(),
+                 record.bytes_up, down(record.bytes_down), duration<double>(record.duration).count(),
                  record.via == Via::relay ? "relay" : "kernel", name_of(record.reason));
 }
 

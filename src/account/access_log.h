@@ -28,6 +28,7 @@ struct AccessRecord {
   SourceKept source_kept = SourceKept::no;
   std::uint64_t datagrams_up = 0;  // of UDP: from the client to the destination
   std::uint64_t datagrams_down = 0;
+  bool down_is_known = true;   // not of this machine's own UDP flows, as long as the kernel has not got them
   std::uint64_t bytes_up = 0;  // of the stream, or of the datagrams' payloads
   std::uint64_t bytes_down = 0;
   std::chrono::nanoseconds duration{};

@@ -47,6 +47,10 @@ TEST(AccessLog, TellsAFlowsDatagrams) {
   EXPECT_NE(line.find(R"("proto":"udp")"), std::string::npos);
   EXPECT_NE(line.find(R"("source_kept":"port","datagrams_up":3,"datagrams_down":4,"bytes_up":17)"), std::string::npos);
   EXPECT_NE(line.find(R"("via":"kernel","reason":"done"})"), std::string::npos);
+  flow.down_is_known = false;
+  line.clear();
+  append_line(line, flow);
+  EXPECT_NE(line.find(R"("datagrams_down":null,"bytes_up":17,"bytes_down":null,)"), std::string::npos);
 }
 
 TEST(AccessLog, DropsAndCountsWhenNobodyReads) {

@@ -15,13 +15,14 @@ int check_verb(const Config& config) {
   }
   // `run` takes free ports; these stand for them.
   const bool udp = !config.intercept.udp.empty();
-  const Plan plan{.settings = config.intercept,
-                  .ports = {.ipv4 = 5300, .ipv6 = 5300},
-                  .udp4 = {.request = 5300, .request_df = 5301, .answer = 5302, .answer_df = 5303},
-                  .udp6 = {.request = 5300, .request_df = 5300, .answer = 5301, .answer_df = 5301},
-                  .handover = udp && config.transparency.handover == Handover::automatic,
-                  .worker_uid = account->account.uid,
-                  .cgroup = {}};
+  const Plan plan{
+      .settings = config.intercept,
+      .ports = {.ipv4 = 5300, .ipv6 = 5300},
+      .udp4 = {.request = 5300, .request_df = 5301, .here = 5302, .here_df = 5303, .answer = 5304, .answer_df = 5305},
+      .udp6 = {.request = 5300, .request_df = 5300, .here = 5301, .here_df = 5301, .answer = 5302, .answer_df = 5302},
+      .handover = udp && config.transparency.handover == Handover::automatic,
+      .worker_uid = account->account.uid,
+      .cgroup = {}};
   std::fputs(describe(plan, {.taking = true}).c_str(), stdout);
   return 0;
 }

@@ -114,10 +114,11 @@ int run_command_line(int argc, char** argv) {
   CLI::App& flows = *app.add_subcommand("flows", "List the UDP flows that the kernel forwards by itself");
   add_control_socket(flows, flows_line);
   flows.add_flag("--json", flows_line.json, "As JSON");
-  flows
-      .add_option("--take-back", flows_line.take_back,
-                  "Relay these again: all, or client=PREFIX, destination=PREFIX and port=PORTS with commas")
-      ->type_name("FILTER");
+  const CLI::Option& take_back =
+      *flows
+           .add_option("--take-back", flows_line.take_back,
+                       "Relay these again: all, or client=PREFIX, destination=PREFIX and port=PORTS with commas")
+           ->type_name("FILTER");
   CLI::App& withdraw_it =
       *app.add_subcommand("withdraw", "Take everything back: end the running limpid, or clean up after a dead one");
   add_config_file(withdraw_it, withdraw_line);
@@ -137,7 +138,9 @@ int run_command_line(int argc, char** argv) {
     });
   if (check) return with_config(check_line, check_verb);
   if (status) return status_verb(status_line.control_socket, status_line.json);
-  if (flows) return flows_verb(flows_line.control_socket, flows_line.json, flows_line.take_back);
+  if (flows)
+    return flows_verb(flows_line.control_socket, flows_line.json,
+                      take_back.count() > 0 ? std::optional(flows_line.take_back) : std::nullopt);
   if (withdraw_it) return withdraw(withdraw_line);
   if (demo) return run_demo({});
   if (worker) return run_worker();

@@ -18,18 +18,17 @@ int refused(const Error& error) {
 
 }  // namespace
 
-int flows_verb(const std::string& control_socket, bool as_json, const std::string& take_back) {
-  if (!take_back.empty()) {
-    if (const Result<FlowFilter> filter = FlowFilter::parse(take_back); !filter) {
+int flows_verb(const std::string& control_socket, bool as_json, const std::optional<std::string>& take_back) {
+  if (take_back) {
+    if (const Result<FlowFilter> filter = FlowFilter::parse(*take_back); !filter) {
       (void)refused(filter.error().in("--take-back"));
       return exit_usage;
     }
   }
-  const Result<std::string> answer =
-      ask(control_socket, take_back.empty() ? "flows" : "take-back " + take_back, patience);
+  const Result<std::string> answer = ask(control_socket, take_back ? "take-back " + *take_back : "flows", patience);
   if (!answer) return refused(is_nobody_there(answer.error()) ? nobody_there(control_socket) : answer.error());
-  if (!take_back.empty()) {
-    std::printf("%s flows taken back\n", answer->c_str());
+  if (take_back) {
+    std::printf("%s flow%s taken back\n", answer->c_str(), *answer == "1" ? "" : "s");
     return 0;
   }
   const Result<std::string> text = as_json ? *answer + "\n" : flows_for_people(*answer);

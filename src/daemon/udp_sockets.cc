@@ -14,13 +14,15 @@ struct Place {
 };
 constexpr Place request{&DatagramPorts::request, DatagramWay::request, DontFragment::clear};
 constexpr Place request_df{&DatagramPorts::request_df, DatagramWay::request, DontFragment::set};
+constexpr Place here{&DatagramPorts::here, DatagramWay::request_from_here, DontFragment::clear};
+constexpr Place here_df{&DatagramPorts::here_df, DatagramWay::request_from_here, DontFragment::set};
 constexpr Place answer{&DatagramPorts::answer, DatagramWay::answer, DontFragment::clear};
 constexpr Place answer_df{&DatagramPorts::answer_df, DatagramWay::answer, DontFragment::set};
 
 // IPv6 has no DF: its routers never fragment.
 std::vector<Place> places(int family) {
-  if (family == AF_INET) return {request, request_df, answer, answer_df};
-  return {request, answer};
+  if (family == AF_INET) return {request, request_df, here, here_df, answer, answer_df};
+  return {request, here, answer};
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace limpid {
 class UdpSockets {
  public:
   // Descriptors of a family: listeners, then raw sockets, in the order of udp_parts().
-  static constexpr std::size_t of_ipv4 = 8, of_ipv6 = 6;
+  static constexpr std::size_t of_ipv4 = 10, of_ipv6 = 7;
 
   [[nodiscard]] static Result<UdpSockets> open(const std::vector<int>& families, Mark own_mark, Mark accepted_mark);
 

@@ -13,8 +13,10 @@ inline Plan example_plan() {
   plan.settings.bypass_from = {*Prefix::parse("192.0.2.7"), *Prefix::parse("2001:db8::7")};
   plan.settings.udp = {{53, 53}, {443, 443}};
   plan.ports = {.ipv4 = 40001, .ipv6 = 40002};
-  plan.udp4 = {.request = 40003, .request_df = 40004, .answer = 40005, .answer_df = 40006};
-  plan.udp6 = {.request = 40007, .request_df = 40007, .answer = 40008, .answer_df = 40008};
+  plan.udp4 = {
+      .request = 40003, .request_df = 40004, .here = 40005, .here_df = 40006, .answer = 40007, .answer_df = 40008};
+  plan.udp6 = {
+      .request = 40009, .request_df = 40009, .here = 40010, .here_df = 40010, .answer = 40011, .answer_df = 40011};
   plan.handover = true;
   plan.worker_uid = 64999;
   return plan;

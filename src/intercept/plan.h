@@ -30,6 +30,8 @@ struct ListenerPorts {
 struct DatagramPorts {
   std::uint16_t request = 0;  // from clients
   std::uint16_t request_df = 0;
+  std::uint16_t here = 0;  // this machine's own requests
+  std::uint16_t here_df = 0;
   std::uint16_t answer = 0;  // from destinations
   std::uint16_t answer_df = 0;
   bool operator==(const DatagramPorts&) const = default;

@@ -53,17 +53,17 @@ table inet limpid {
 	set answers6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
 	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; flags dynamic; counter; }
 	chain udp_from_here {
-		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40004 accept
-		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40003 accept
-		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 accept
+		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40006 accept
+		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40005 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40010 accept
 	}
 	chain udp_answer {
 		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
-		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40006 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40005 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40008 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40008 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40007 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40011 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_from_clients {
 		ip saddr . udp sport . ip daddr . udp dport @direct4 accept
@@ -84,7 +84,7 @@ table inet limpid {
 		update @answers6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
 		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40004 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40003 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40009 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_answers {
 		type filter hook prerouting priority dstnat + 5; policy accept;
@@ -213,13 +213,13 @@ table inet limpid {
 	set taken6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 1d; }
 	set closing6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10m; }
 	chain udp_from_here {
-		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40010 accept
 	}
 	chain udp_answer {
 		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
-		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40008 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40011 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_from_clients {
 		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
@@ -236,7 +236,7 @@ table inet limpid {
 		ip6 daddr @bypass6 return
 		ip6 saddr @bypass_from6 return
 		update @answers6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
-		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40007 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40009 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_answers {
 		type filter hook prerouting priority dstnat + 5; policy accept;
@@ -337,7 +337,6 @@ table inet limpid {
 		fib daddr type @not_routed return
 		ip6 daddr @bypass6 return
 		ip6 saddr @bypass_from6 return
-		update @answers6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
 		goto steer
 	}
 	chain local {

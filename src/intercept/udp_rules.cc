@@ -44,8 +44,6 @@ void add_questions(const Plan& plan, Lines& rules) {
   rules.push_back("udp dport != @take_udp return");
   add_hops(rules);
   add_exceptions(plan, rules);
-  for (const int family : families(plan))
-    rules.push_back(fmt::format("update @answers{} {{ {} }}", words(family).digit, words(family).answer));
 }
 
 Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zone) {
@@ -60,6 +58,8 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zon
     rules.push_back("exthdr frag exists return");
   }
   add_questions(plan, rules);
+  for (const int family : families(plan))
+    rules.push_back(fmt::format("update @answers{} {{ {} }}", words(family).digit, words(family).answer));
   const std::string take = fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", zone) : "",
                                        give(plan.settings.mark));
   add_tproxy(plan, &DatagramPorts::request, &DatagramPorts::request_df, take, rules);
@@ -88,7 +88,7 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
                             fmt::format("typeof {}; size {}; flags dynamic; counter;", word.datagram, direct_size)});
   }
   Lines from_here, answer;
-  add_tproxy(plan, &DatagramPorts::request, &DatagramPorts::request_df, "accept", from_here);
+  add_tproxy(plan, &DatagramPorts::here, &DatagramPorts::here_df, "accept", from_here);
   add_hops(answer);
   add_tproxy(plan, &DatagramPorts::answer, &DatagramPorts::answer_df, give(plan.settings.mark) + " accept", answer);
   table.chains.push_back({"udp_from_here", "", std::move(from_here)});
@@ -97,6 +97,8 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
   table.chains.push_back(answers_chain(plan));
 }
 
+// Answers to this machine are delivered as ever: tproxy would give them to the program's own socket, if that is
+// connected, and to ours if not.
 Chain local_udp_chain(const Plan& plan) {
   Lines rules = {fmt::format("{} accept", has("meta mark", plan.settings.own_mark))};
   add_own_exceptions(plan, rules);

@@ -88,10 +88,10 @@ void UdpRelay::receive(Listener& listener) {
     if (receiver_.receive(listener.fd.raw(), listener.dont_fragment, received_, is_more) != 0) return;
     for (const Datagram& datagram : received_) {
       if (datagram.destination == listener.endpoint) continue;  // sent to the listener itself: nobody's
-      if (listener.way == DatagramWay::request)
-        take_request(datagram);
-      else
+      if (listener.way == DatagramWay::answer)
         take_answer(datagram);
+      else
+        take_request(datagram, listener.way);
     }
     Senders& of_family = senders(listener.endpoint.family());
     flush(of_family.to_upstream);
@@ -99,8 +99,9 @@ void UdpRelay::receive(Listener& listener) {
   }
 }
 
-void UdpRelay::take_request(const Datagram& datagram) {
-  if (is_for_ourselves(datagram)) return;
+void UdpRelay::take_request(const Datagram& datagram, DatagramWay way) {
+  const bool from_here = way == DatagramWay::request_from_here;
+  if (from_here && is_for_ourselves(datagram)) return;
   const Flow ends{datagram.source, datagram.destination};
   const Reactor::Clock::time_point now = worker_.reactor().now();
   UdpFlow* flow = table_.find(ends);
@@ -110,12 +111,16 @@ void UdpRelay::take_request(const Datagram& datagram) {
         break;
     }
     flow = &table_.add(ends, now);
+    flow->is_local = from_here;
     worker_.counters().flows_seen.add(1);
   }
   table_.use(*flow, &UdpFlow::up, {datagram.count(), datagram.payload.size()}, now);
   worker_.counters().datagrams_up.add(datagram.count());
   worker_.counters().payload_up.add(datagram.payload.size());
-  senders(ends.client.family()).to_upstream.add(one_hop_on(datagram));
+  Datagram onward = one_hop_on(datagram);
+  // A program of this machine that forbids fragments has been refused by its own send(2) already.
+  onward.may_be_fragmented |= from_here && ends.client.family() == AF_INET6;
+  senders(ends.client.family()).to_upstream.add(onward);
   consider_handover(*flow);
 }
 
@@ -261,6 +266,7 @@ void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
                    .source_kept = SourceKept::port,
                    .datagrams_up = flow.up.datagrams,
                    .datagrams_down = flow.down.datagrams,
+                   .down_is_known = !flow.is_local || flow.is_answered(),
                    .bytes_up = flow.up.bytes,
                    .bytes_down = flow.down.bytes,
                    .duration = flow.used - flow.started,

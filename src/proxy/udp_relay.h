@@ -28,7 +28,7 @@ struct HandoverCalls {
   std::function<bool(std::span<const FlowAccount>)> account;  // it has: these are no longer ours
 };
 
-enum class DatagramWay : std::uint8_t { request, answer };
+enum class DatagramWay : std::uint8_t { request, request_from_here, answer };
 
 struct UdpParts {
   struct Listener {
@@ -76,7 +76,7 @@ class UdpRelay {
   };
 
   void receive(Listener& listener);
-  void take_request(const Datagram& datagram);
+  void take_request(const Datagram& datagram, DatagramWay way);
   void take_answer(const Datagram& datagram);
   bool is_for_ourselves(const Datagram& datagram);
   void consider_handover(UdpFlow& flow);

@@ -104,7 +104,7 @@ Reactor::Clock::time_point UdpTable::next_deadline(Reactor::Clock::time_point ot
 }
 
 DeadlineQueue& UdpTable::queue_of(const UdpFlow& flow) {
-  if (!flow.is_answered()) return unanswered_;
+  if (!flow.is_answered() && !flow.is_local) return unanswered_;
   return flow.is_one_shot() ? one_shot_ : answered_;
 }
 

@@ -36,12 +36,13 @@ struct UdpFlow : Deadline, boost::intrusive::list_base_hook<boost::intrusive::ta
   std::chrono::system_clock::time_point time;  // of its first datagram
   Reactor::Clock::time_point started, used;
   Carried up, down;
+  bool is_local = false;  // of this machine: answers go to the program's socket, past us
   // To the kernel: not yet, asked for, or never (it has refused, or gave the flow back).
   enum class Handover : std::uint8_t { open, asked, never } handover = Handover::open;
 
   [[nodiscard]] bool is_answered() const { return down.datagrams > 0; }
   // One question, and as far as can be seen its answer.
-  [[nodiscard]] bool is_one_shot() const { return is_answered() && up.datagrams == 1; }
+  [[nodiscard]] bool is_one_shot() const { return (is_answered() || is_local) && up.datagrams == 1; }
 };
 
 class UdpTable {

@@ -82,6 +82,21 @@ TEST_F(UdpTableTest, ForgetsEachKindOfFlowAfterItsOwnTime) {
   EXPECT_EQ(table.size(), 0U);
 }
 
+TEST_F(UdpTableTest, DoesNotWaitForAnswersToThisMachinesOwnProgramsWhichItCannotSee) {
+  UdpTable table = make();
+  table.add(flow(1, 1000), now).is_local = true;
+  ask(table, flow(1, 1000));
+  table.add(flow(1, 1001), now).is_local = true;
+  ask(table, flow(1, 1001));
+  ask(table, flow(1, 1001));
+  now += UdpTable::one_shot_timeout;
+  table.expire(now);
+  EXPECT_THAT(ended, ElementsAre(std::pair(1000, CloseReason::done)));
+  now += seconds(180);
+  table.expire(now);
+  EXPECT_EQ(ended.back(), std::pair(std::uint16_t{1001}, CloseReason::idle_timeout));
+}
+
 TEST_F(UdpTableTest, StartsAFlowsTimeAnewWithEachDatagram) {
   UdpTable table = make();
   for (int i = 0; i < 100; ++i) {
