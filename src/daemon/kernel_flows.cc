@@ -14,6 +14,8 @@ namespace {
 
 using SystemClock = std::chrono::system_clock;
 
+// A worker that is alive has seen what it was told.
+constexpr std::chrono::seconds knows_of_it_within{10};
 // Statements of one transaction.
 constexpr std::size_t batch = 512;
 
@@ -50,32 +52,38 @@ bool KernelFlows::may_be_handed_over(const Flow& flow) const {
          });
 }
 
-Result<bool> KernelFlows::take(const std::vector<Flow>& flows) {
-  std::vector<Flow> fresh;
+Result<std::vector<Flow>> KernelFlows::take(const std::vector<Flow>& flows) {
+  std::vector<Flow> taken, fresh;
   for (const Flow& flow : flows) {
     if (!may_be_handed_over(flow)) return failure("it wants to hand over a flow that is not to be taken");
+    if (given_back_.contains(flow)) continue;
+    taken.push_back(flow);
     if (!flows_.contains(flow)) fresh.push_back(flow);
   }
-  if (fresh.empty()) return true;
-  if (flows_.size() + fresh.size() > most) return false;
+  if (fresh.empty()) return taken;
+  if (flows_.size() + fresh.size() > most) return std::vector<Flow>{};
   if (Result<> added = interception_.change_direct(DirectChange::add, fresh); !added) {
     spdlog::warn("hand UDP flows over to the kernel: {}", added.error().what);
-    return false;
+    return std::vector<Flow>{};
   }
   for (const Flow& flow : fresh)
     flows_.try_emplace(flow, State{.time = SystemClock::now(), .moved = SystemClock::now()});
   totals_.handed_over += fresh.size();
-  return true;
+  return taken;
 }
 
-void KernelFlows::add(const std::vector<FlowAccount>& accounts) {
+std::vector<FlowAccount> KernelFlows::add(const std::vector<FlowAccount>& accounts) {
+  std::vector<FlowAccount> back;
   for (const FlowAccount& account : accounts) {
-    const auto found = flows_.find(account.ends);
-    if (found == flows_.end()) continue;
-    found->second.time = account.time;
-    found->second.up = account.up;
-    found->second.down = account.down;
+    if (const auto found = flows_.find(account.ends); found != flows_.end()) {
+      found->second.time = account.time;
+      found->second.up = account.up;
+      found->second.down = account.down;
+    } else if (given_back_.contains(account.ends)) {
+      back.push_back(account);
+    }
   }
+  return back;
 }
 
 void KernelFlows::count(const DirectCount& count, SystemClock::time_point now) {
@@ -92,6 +100,7 @@ void KernelFlows::count(const DirectCount& count, SystemClock::time_point now) {
 }
 
 Result<> KernelFlows::look() {
+  std::erase_if(given_back_, [](const auto& one) { return Clock::now() - one.second > knows_of_it_within; });
   if (flows_.empty()) return {};
   const Result<std::vector<DirectCount>> counts = direct_counts(families(interception_.plan()));
   if (!counts) return std::unexpected(counts.error());
@@ -137,6 +146,7 @@ Result<std::vector<FlowAccount>> KernelFlows::take_back(const FlowFilter& filter
   for (const Flow& ends : meant) {
     const auto node = flows_.extract(ends);
     accounts.push_back(account_of(ends, node.mapped()));
+    given_back_[ends] = Clock::now();
   }
   totals_.taken_back += accounts.size();
   return accounts;

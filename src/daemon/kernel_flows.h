@@ -28,11 +28,12 @@ class KernelFlows {
   // `log`: the write end of a pipe to the access log's sink; none where nothing is logged.
   KernelFlows(boost::asio::io_context& io, Interception& interception, std::chrono::milliseconds idle_timeout, Fd log);
 
-  // Hands them over; true if the kernel has them now. What the worker asks for is not trusted: a flow that we would not
-  // have taken is an Error.
-  [[nodiscard]] Result<bool> take(const std::vector<Flow>& flows);
-  // What the worker has carried of flows that it has handed over.
-  void add(const std::vector<FlowAccount>& accounts);
+  // Hands them over, all or none, but for those that the worker has been given back and may not know of yet. Returns
+  // what the kernel has now. What the worker asks for is not trusted: a flow that we would not have taken is an Error.
+  [[nodiscard]] Result<std::vector<Flow>> take(const std::vector<Flow>& flows);
+  // What the worker has carried of flows that it has handed over. Returns what belongs to flows that it has been given
+  // back meanwhile.
+  [[nodiscard]] std::vector<FlowAccount> add(const std::vector<FlowAccount>& accounts);
   // Reads the counters; ends what is idle.
   [[nodiscard]] Result<> look();
   // look(), from time to time.
@@ -70,6 +71,7 @@ class KernelFlows {
   Counters counters_;
   std::optional<AccessLog> log_;  // until end()
   std::unordered_map<Flow, State, Hash> flows_;
+  std::unordered_map<Flow, Clock::time_point, Hash> given_back_;  // lately: when
   Totals totals_;
 };
 

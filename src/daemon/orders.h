@@ -26,6 +26,7 @@ struct WorkerSettings {
   // access log pipe a thread if there is a log, and both ends (reading first) of `pipes` pipes.
   std::uint32_t families = 0;
   bool has_udp4 = false, has_udp6 = false;
+  std::uint32_t segment_sockets = 0;  // that UDP may open beside, a family and direction
   bool has_log = false;
   std::uint32_t pipes = 0;
 

@@ -69,14 +69,16 @@ Result<Preparation> prepare(boost::asio::io_context& io, const Config& config) {
   const Result<Plan> plan = make_plan(config, account->account, prepared);
   if (!plan) return std::unexpected(plan.error());
   prepared.worker = {
-      .path = path_settings(config,
-                            session_budget(*descriptors, 2 * prepared.pipes.count() + prepared.udp.most_descriptors(),
-                                           config.limits.sessions)),
+      .path = path_settings(config, session_budget(*descriptors,
+                                                   2 * prepared.pipes.count() +
+                                                       prepared.udp.most_descriptors(segment_sockets(*descriptors)),
+                                                   config.limits.sessions)),
       .account = account->account,
       .threads = path_threads(),
       .families = prepared.listeners->families(),
       .has_udp4 = plan->udp4.request != 0,
       .has_udp6 = plan->udp6.request != 0,
+      .segment_sockets = segment_sockets(*descriptors),
       .has_log = prepared.access_sink->is_on(),
       .pipes = static_cast<std::uint32_t>(prepared.pipes.count())};
 

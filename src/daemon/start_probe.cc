@@ -17,50 +17,17 @@ namespace limpid {
 namespace {
 
 // A socket that a local program could have, but for the mark that the output chain would have given its packets.
-Result<Fd> probe_socket(int family, const Plan& plan) {
-  std::expected<Fd, int> fd = upstream_socket(family, plan.settings.local_mark);
+Result<Fd> probe_socket(std::expected<Fd, int> fd, int family) {
   if (!fd) return errno_failure("socket", fd.error());
   // Not bind_source(): the port must be known before connect(2).
-  sockaddr_storage storage;
-  const socklen_t length = Endpoint{Address::loopback(family), 0}.to_sockaddr(storage);
-  if (::bind(fd->raw(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
-    return errno_failure("bind " + Address::loopback(family).text(), errno);
+  const Address loopback = Address::loopback(family);
+  if (const int refusal = bind_to(fd->raw(), {loopback, 0})) return errno_failure("bind " + loopback.text(), refusal);
   return std::move(*fd);
 }
 
-// Sends one datagram and waits for the worker's, by the same way.
-boost::asio::awaitable<Result<>> probe_datagrams(boost::asio::io_context& io, int family, const Plan& plan,
-                                                 WorkerKeeper& worker, Clock::time_point until) {
-  const std::expected<Fd, int> fd = datagram_socket(family, plan.settings.local_mark);
-  if (!fd) co_return errno_failure("socket", fd.error());
-  const Endpoint loopback{Address::loopback(family), 0};
-  sockaddr_storage storage;
-  if (const socklen_t length = loopback.to_sockaddr(storage);
-      ::bind(fd->raw(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
-    co_return errno_failure("bind " + loopback.address.text(), errno);
-  const Result<Endpoint> source = local_endpoint(fd->raw());
-  if (!source) co_return std::unexpected(source.error());
-  if (Result<> told = worker.announce_probe(family, source->port); !told) co_return told;
-  if (!co_await worker.refresh(std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now())))
-    co_return failure("the worker does not answer");
-  const socklen_t length = probe_destination(family).to_sockaddr(storage);
-  if (::sendto(fd->raw(), "?", 1, 0, reinterpret_cast<const sockaddr*>(&storage), length) != 1)
-    co_return errno_failure("sendto", errno);
-  Watch watch(io, fd->raw());
-  if (!co_await watch.readable(until))
-    co_return failure(
-        "the probe got no answer: the rules, fib rules or routes that `limpid status` lists are not in effect");
-  char answer[probe_answer.size()];
-  const ssize_t n = ::recv(fd->raw(), answer, sizeof answer, 0);
-  if (n < 0) co_return errno_failure("the probe was refused: recv", errno);
-  if (std::string_view(answer, static_cast<std::size_t>(n)) != probe_answer)
-    co_return failure("the probe was answered by somebody else");
-  co_return worker.announce_probe(family, 0);
-}
-
-boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int family, const Plan& plan,
-                                              WorkerKeeper& worker, Clock::time_point until) {
-  Result<Fd> fd = probe_socket(family, plan);
+// Has `ask` send something from that socket to where nobody is, and waits for the worker's answer.
+boost::asio::awaitable<Result<>> probe(boost::asio::io_context& io, Result<Fd> fd, int family, WorkerKeeper& worker,
+                                       Clock::time_point until, Result<> (*ask)(int fd, const Endpoint& to)) {
   if (!fd) co_return std::unexpected(fd.error());
   const Result<Endpoint> source = local_endpoint(fd->raw());
   if (!source) co_return std::unexpected(source.error());
@@ -68,8 +35,7 @@ boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int f
   // Orders are obeyed one after the other: once the worker has reported, it knows the port.
   if (!co_await worker.refresh(std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now())))
     co_return failure("the worker does not answer");
-  const int started = start_connect(fd->raw(), probe_destination(family));
-  if (started != 0 && started != EINPROGRESS) co_return errno_failure("connect", started);
+  if (Result<> asked = ask(fd->raw(), probe_destination(family)); !asked) co_return asked;
   Watch watch(io, fd->raw());
   char answer[probe_answer.size()];
   if (!co_await watch.readable(until))
@@ -80,6 +46,20 @@ boost::asio::awaitable<Result<>> probe_family(boost::asio::io_context& io, int f
   if (std::string_view(answer, static_cast<std::size_t>(n)) != probe_answer)
     co_return failure("the probe was answered by somebody else");
   co_return worker.announce_probe(family, 0);
+}
+
+Result<> ask_by_connecting(int fd, const Endpoint& to) {
+  const int started = start_connect(fd, to);
+  if (started != 0 && started != EINPROGRESS) return errno_failure("connect", started);
+  return {};
+}
+
+Result<> ask_by_datagram(int fd, const Endpoint& to) {
+  sockaddr_storage storage;
+  const socklen_t length = to.to_sockaddr(storage);
+  if (::sendto(fd, "?", 1, 0, reinterpret_cast<const sockaddr*>(&storage), length) != 1)
+    return errno_failure("sendto", errno);
+  return {};
 }
 
 // Does "lan*" or "lan0" mean this interface?
@@ -138,12 +118,15 @@ Result<> probe_route(Fib& fib, const ifaddrs& entry, const Plan& plan) {
 boost::asio::awaitable<Result<>> probe_rules(boost::asio::io_context& io, const Plan& plan, WorkerKeeper& worker,
                                              std::chrono::milliseconds patience) {
   const Clock::time_point until = Clock::now() + patience;
+  const Mark mark = plan.settings.local_mark;
   for (const int family : families(plan)) {
-    const Result<> probed = co_await probe_family(io, family, plan, worker, until);
+    const Result<> probed = co_await probe(io, probe_socket(upstream_socket(family, mark), family), family, worker,
+                                           until, ask_by_connecting);
     if (!probed) co_return failure_in(fmt::format("probe of {}", family_name(family)), probed);
     if (plan.udp(family).request == 0) continue;
-    if (const Result<> udp = co_await probe_datagrams(io, family, plan, worker, until); !udp)
-      co_return failure_in(fmt::format("probe of UDP over {}", family == AF_INET ? "IPv4" : "IPv6"), udp);
+    const Result<> udp =
+        co_await probe(io, probe_socket(datagram_socket(family, mark), family), family, worker, until, ask_by_datagram);
+    if (!udp) co_return failure_in(fmt::format("probe of UDP over {}", family == AF_INET ? "IPv4" : "IPv6"), udp);
   }
   co_return Result<>{};
 }

@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
@@ -103,7 +104,10 @@ class Supervisor {
                              .ready = [this] { worker_is_ready(); },
                              .gone = [this](const std::string& how) { worker_is_gone(how); },
                              .hand_over = [this](const std::vector<Flow>& flows) { hand_over(flows); },
-                             .handed_over = [this](const auto& accounts) { kernel_flows_->add(accounts); }});
+                             .handed_over =
+                                 [this](const auto& accounts) {
+                                   tell_worker(MessageKind::flows_given_back, kernel_flows_->add(accounts));
+                                 }});
     Result<ControlServer> control = ControlServer::open(
         io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
     if (!control) return std::unexpected(control.error());
@@ -138,14 +142,17 @@ class Supervisor {
   }
 
   void hand_over(const std::vector<Flow>& flows) {
-    std::vector<FlowAccount> ends;
-    for (const Flow& flow : flows) ends.push_back({.ends = flow, .time = {}, .up = {}, .down = {}});
-    const Result<bool> taken = kernel_flows_->take(flows);
+    const Result<std::vector<Flow>> taken = kernel_flows_->take(flows);
     if (!taken) return spdlog::error("the worker: {}", taken.error().what);
-    tell_worker(*taken ? MessageKind::flows_taken : MessageKind::flows_refused, ends);
+    std::vector<FlowAccount> has, has_not;
+    for (const Flow& flow : flows)
+      (std::ranges::find(*taken, flow) != taken->end() ? has : has_not).push_back({flow, {}, {}, {}});
+    tell_worker(MessageKind::flows_taken, has);
+    tell_worker(MessageKind::flows_refused, has_not);
   }
 
-  void tell_worker(MessageKind what, std::span<const FlowAccount> flows) {
+  void tell_worker(MessageKind what, const std::vector<FlowAccount>& flows) {
+    if (flows.empty()) return;
     if (Result<> told = worker_->tell(what, flows); !told) spdlog::warn("tell the worker: {}", told.error().what);
   }
 

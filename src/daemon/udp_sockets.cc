@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/udp_sockets.h"
 
-#include "net/segment_sender.h"
 #include "net/socket.h"
 
 namespace limpid {
@@ -55,8 +54,8 @@ std::vector<int> UdpSockets::descriptors() const {
   return descriptors;
 }
 
-std::size_t UdpSockets::most_descriptors() const {
-  return fds_.empty() ? 0 : fds_.size() + 2 * 2 * SegmentSender::most_sockets;  // two families, two directions
+std::size_t UdpSockets::most_descriptors(std::size_t segment_sockets) const {
+  return fds_.empty() ? 0 : fds_.size() + 2 * 2 * segment_sockets;
 }
 
 void add_udp_parts(int family, std::vector<Fd>::iterator& next, UdpParts& parts) {

@@ -19,8 +19,8 @@ class UdpSockets {
 
   [[nodiscard]] DatagramPorts ports(int family) const { return ports_[family == AF_INET ? 0 : 1]; }
   [[nodiscard]] std::vector<int> descriptors() const;  // IPv4, then IPv6
-  // With those that a worker may open beside them.
-  [[nodiscard]] std::size_t most_descriptors() const;
+  // With those that a worker may open beside them: so many a family and direction.
+  [[nodiscard]] std::size_t most_descriptors(std::size_t segment_sockets) const;
 
  private:
   std::vector<Fd> fds_;

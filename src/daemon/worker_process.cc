@@ -52,6 +52,7 @@ std::vector<WorkerParts> deal(Orders& orders, const HandoverCalls& handover) {
   if (settings.has_udp4 || settings.has_udp6) {
     UdpParts& udp = parts.emplace_back().udp.emplace();
     udp.handover = handover;
+    udp.segment_sockets = settings.segment_sockets;
     if (settings.has_udp4) add_udp_parts(AF_INET, next, udp);
     if (settings.has_udp6) add_udp_parts(AF_INET6, next, udp);
   }

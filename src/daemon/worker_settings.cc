@@ -17,6 +17,10 @@ constexpr unsigned most_threads = 64;
 
 unsigned path_threads() { return std::clamp(std::thread::hardware_concurrency(), 1U, most_threads); }
 
+std::uint32_t segment_sockets(std::uint64_t descriptors) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(descriptors / 64, 256));
+}
+
 std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others, std::uint64_t wanted) {
   const std::uint64_t taken = reserved_descriptors + others + descriptors_a_thread * path_threads();
   const std::uint64_t room = descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;

@@ -11,6 +11,9 @@ namespace limpid {
 // Large pipes, of which each session that moves bulk borrows one a direction.
 inline constexpr std::uint32_t most_pipes = 256;
 
+// UDP's sockets for sending many datagrams at once, a family and direction.
+[[nodiscard]] std::uint32_t segment_sockets(std::uint64_t descriptors);
+
 // One a core.
 [[nodiscard]] unsigned path_threads();
 

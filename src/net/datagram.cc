@@ -12,7 +12,9 @@
 
 #include "net/ancillary.h"
 #include "net/packet.h"
+#include "net/runs.h"
 #include "net/segment_sender.h"
+#include "net/socket.h"
 
 namespace limpid {
 namespace {
@@ -23,6 +25,8 @@ namespace {
 
 constexpr int receive_buffer = 8 << 20;  // bytes: bursts that come in while the thread is busy with others
 constexpr int send_buffer = 4 << 20;
+// So many datagrams of one flow go faster in one call through a socket opened for it than one by one.
+constexpr std::size_t worth_a_socket = 4;
 
 struct Option {
   int level;
@@ -52,6 +56,15 @@ Result<Fd> raw_socket(int family, int protocol, Mark mark) {
   };
   if (Result<> set = set_options(fd.raw(), context, options); !set) return std::unexpected(set.error());
   return fd;
+}
+
+Result<std::uint16_t> free_port(const Address& address) {
+  const Fd fd(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return errno_failure("socket", errno);
+  if (const int refusal = bind_to(fd.raw(), {address, 0})) return errno_failure("bind", refusal);
+  const Result<Endpoint> bound = local_endpoint(fd.raw());
+  if (!bound) return std::unexpected(bound.error());
+  return bound->port;
 }
 
 // ---- receiving
@@ -104,6 +117,13 @@ Beside read_control(msghdr& message) {
 
 Result<Fd> listen_for_datagrams(const Endpoint& at, Mark mark) {
   const std::string context = "receive datagrams on " + at.text();
+  // A port that was asked for by its number stays with the socket even if somebody aborts it (udp_abort() in
+  // net/ipv4/udp.c); one that bind(2) chose does not.
+  if (at.port == 0) {
+    const Result<std::uint16_t> port = free_port(at.address);
+    if (!port) return failure_in(context, port);
+    return listen_for_datagrams({at.address, *port}, mark);
+  }
   Fd fd(::socket(at.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.is_open()) return errno_failure(context + ": socket", errno);
   std::vector<Option> options = {{SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)},
@@ -117,10 +137,7 @@ Result<Fd> listen_for_datagrams(const Endpoint& at, Mark mark) {
          {IPV6_TRANSPARENT, IPV6_V6ONLY, IPV6_RECVORIGDSTADDR, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_RECVFRAGSIZE})
       options.push_back({SOL_IPV6, name, 1});
   if (Result<> set = set_options(fd.raw(), context, options); !set) return std::unexpected(set.error());
-  sockaddr_storage storage;
-  const socklen_t length = at.to_sockaddr(storage);
-  if (::bind(fd.raw(), reinterpret_cast<sockaddr*>(&storage), length) != 0)
-    return errno_failure(context + ": bind", errno);
+  if (const int refusal = bind_to(fd.raw(), at)) return errno_failure(context + ": bind", refusal);
   return fd;
 }
 
@@ -129,11 +146,9 @@ Result<RawSockets> RawSockets::open(int family, Mark mark) {
   if (!whole) return std::unexpected(whole.error());
   Result<Fd> fragmenting = raw_socket(family, IPPROTO_UDP, mark);
   if (!fragmenting) return std::unexpected(fragmenting.error());
-  sockaddr_storage storage;
   const Endpoint at{nobody(family), 0};
-  const socklen_t length = at.to_sockaddr(storage);
-  if (::bind(fragmenting->raw(), reinterpret_cast<sockaddr*>(&storage), length) != 0)
-    return errno_failure("bind a raw socket to " + at.text(), errno);
+  if (const int refusal = bind_to(fragmenting->raw(), at))
+    return errno_failure("bind a raw socket to " + at.text(), refusal);
   return RawSockets{std::move(*whole), std::move(*fragmenting)};
 }
 
@@ -189,7 +204,8 @@ int DatagramReceiver::receive(int fd, DontFragment dont_fragment, std::vector<Da
 
 // ---- sending
 
-struct DatagramSender::Gathered {
+// Those that go one by one, by the raw socket.
+struct DatagramSender::Batch {
   static constexpr std::size_t most = 64;
 
   struct One {
@@ -210,71 +226,102 @@ socklen_t raw_address(const Address& address, sockaddr_storage& storage) {
   return Endpoint{address, 0}.to_sockaddr(storage);  // a raw IPv6 socket refuses another port (rawv6_sendmsg())
 }
 
+iovec piece_of(const Datagram& datagram) {
+  return {const_cast<char*>(datagram.payload.data()), datagram.payload.size()};
+}
+
 }  // namespace
 
-DatagramSender::DatagramSender(int family, RawSockets sockets, Mark mark)
+DatagramSender::DatagramSender(int family, RawSockets sockets, Mark mark, std::size_t segment_sockets)
     : family_(family),
       sockets_(std::move(sockets)),
-      segments_(std::make_unique<SegmentSender>(family, mark)),
-      gathered_(std::make_unique<Gathered>()) {}
+      segments_(std::make_unique<SegmentSender>(family, mark, segment_sockets)),
+      batch_(std::make_unique<Batch>()),
+      runs_(std::make_unique<Runs>()) {}
 DatagramSender::~DatagramSender() = default;
 DatagramSender::DatagramSender(DatagramSender&&) noexcept = default;
 
 void DatagramSender::add(const Datagram& datagram) {
-  if (datagram.segment == 0) return gather(datagram);
-  flush();  // in order
-  if (segments_->send(datagram) == 0) return;
-  Datagram one = datagram;
-  one.segment = 0;
-  for (std::span<const char> rest = datagram.payload; !rest.empty(); rest = rest.subspan(one.payload.size())) {
-    one.payload = rest.first(std::min<std::size_t>(datagram.segment, rest.size()));
-    gather(one);
-  }
-}
-
-void DatagramSender::gather(const Datagram& datagram) {
-  if (gathered_->count == Gathered::most) flush();
-  const std::size_t at = gathered_->count++;
-  Gathered::One& one = gathered_->ones[at];
-  one.datagram = datagram;
-  one.pieces[0] = {one.headers.data(), write_headers(one.headers, datagram)};
-  one.pieces[1] = {const_cast<char*>(datagram.payload.data()), datagram.payload.size()};
-  const socklen_t length = raw_address(datagram.destination.address, one.to);
-  one.beside.clear();
-  one.beside.add_source(datagram.source.address);
-  gathered_->messages[at].msg_hdr = {.msg_name = &one.to,
-                                     .msg_namelen = length,
-                                     .msg_iov = one.pieces.data(),
-                                     .msg_iovlen = one.pieces.size(),
-                                     .msg_control = one.beside.bytes(),
-                                     .msg_controllen = one.beside.size(),
-                                     .msg_flags = 0};
+  if (gathered_.size() == Runs::most) flush();
+  gathered_.push_back(datagram);
 }
 
 void DatagramSender::flush() {
+  for (const Run& run : runs_->find(gathered_)) {
+    if (run.follows) flush_whole();  // what came before it in its flow goes before it
+    send_run(runs_->order().subspan(run.first, run.count));
+  }
+  flush_whole();
+  segments_->close();
+  gathered_.clear();
+}
+
+// As one, or else one by one.
+void DatagramSender::send_run(std::span<const std::uint16_t> run) {
+  const Datagram& first = gathered_[run.front()];
+  const std::size_t count = first.segment != 0 ? first.count() : run.size();
+  if (count < worth_a_socket) return add_one_by_one(run);
+  std::array<iovec, Runs::longest> payloads;
+  for (std::size_t i = 0; i < run.size(); ++i) payloads[i] = piece_of(gathered_[run[i]]);
+  const auto segment = first.segment != 0 ? first.segment : static_cast<std::uint16_t>(first.payload.size());
+  if (segments_->send(first, std::span(payloads).first(run.size()), segment) != 0) add_one_by_one(run);
+}
+
+void DatagramSender::add_one_by_one(std::span<const std::uint16_t> run) {
+  for (const std::uint16_t at : run) {
+    Datagram one = gathered_[at];
+    const std::size_t most = one.segment == 0 ? one.payload.size() : one.segment;
+    one.segment = 0;
+    std::span<const char> rest = gathered_[at].payload;
+    do {
+      one.payload = rest.first(std::min(most, rest.size()));
+      add_whole(one);
+      rest = rest.subspan(one.payload.size());
+    } while (!rest.empty());
+  }
+}
+
+void DatagramSender::add_whole(const Datagram& datagram) {
+  if (batch_->count == Batch::most) flush_whole();
+  const std::size_t at = batch_->count++;
+  Batch::One& one = batch_->ones[at];
+  one.datagram = datagram;
+  one.pieces = {{{one.headers.data(), write_headers(one.headers, datagram)}, piece_of(datagram)}};
+  const socklen_t length = raw_address(datagram.destination.address, one.to);
+  one.beside.clear();
+  one.beside.add_source(datagram.source.address);
+  batch_->messages[at].msg_hdr = {.msg_name = &one.to,
+                                  .msg_namelen = length,
+                                  .msg_iov = one.pieces.data(),
+                                  .msg_iovlen = one.pieces.size(),
+                                  .msg_control = one.beside.bytes(),
+                                  .msg_controllen = one.beside.size(),
+                                  .msg_flags = 0};
+}
+
+void DatagramSender::flush_whole() {
   std::size_t sent = 0;
-  while (sent < gathered_->count) {
-    const int n = ::sendmmsg(sockets_.whole.raw(), gathered_->messages.data() + sent,
-                             static_cast<unsigned>(gathered_->count - sent), MSG_DONTWAIT);
+  while (sent < batch_->count) {
+    const int n = ::sendmmsg(sockets_.whole.raw(), batch_->messages.data() + sent,
+                             static_cast<unsigned>(batch_->count - sent), MSG_DONTWAIT);
     if (n > 0) {
       sent += static_cast<std::size_t>(n);
       continue;
     }
     int error = errno;
     if (error == EINTR) continue;
-    const Datagram& datagram = gathered_->ones[sent++].datagram;
+    const Datagram& datagram = batch_->ones[sent++].datagram;
     const std::uint32_t mtu = error == EMSGSIZE ? refused_mtu() : 0;
     if (error == EMSGSIZE && datagram.may_be_fragmented) error = send_fragmented(datagram);
     if (error != 0) refused_.push_back({datagram, error, mtu});
   }
-  gathered_->count = 0;
+  batch_->count = 0;
 }
 
 int DatagramSender::send_fragmented(const Datagram& datagram) {
   std::array<char, udp_header_size> header;
   write_udp_header(header, datagram);
-  std::array<iovec, 2> pieces = {
-      {{header.data(), header.size()}, {const_cast<char*>(datagram.payload.data()), datagram.payload.size()}}};
+  std::array<iovec, 2> pieces = {{{header.data(), header.size()}, piece_of(datagram)}};
   sockaddr_storage to;
   const socklen_t length = raw_address(datagram.destination.address, to);
   Ancillary beside;

@@ -47,7 +47,7 @@ struct RawSockets {
 // Receives many at a time. One may serve any number of sockets in turn.
 class DatagramReceiver {
  public:
-  static constexpr std::size_t batch = 32;  // packets of the kernel; each may hold several datagrams (UDP_GRO, udp(7))
+  static constexpr std::size_t batch = 256;  // packets of the kernel; each may hold several datagrams (UDP_GRO, udp(7))
 
   DatagramReceiver();
   ~DatagramReceiver();
@@ -60,6 +60,7 @@ class DatagramReceiver {
   std::unique_ptr<Buffers> buffers_;
 };
 
+class Runs;
 class SegmentSender;
 
 // Gathers datagrams of one family and direction and sends them, many at a time, as if their source had.
@@ -73,8 +74,8 @@ class DatagramSender {
     std::uint32_t mtu;
   };
 
-  // `mark`: that of the sockets.
-  DatagramSender(int family, RawSockets sockets, Mark mark);
+  // `mark`: that of the sockets; `segment_sockets`: more that may be opened, to send many datagrams of a flow at once.
+  DatagramSender(int family, RawSockets sockets, Mark mark, std::size_t segment_sockets);
   ~DatagramSender();
   DatagramSender(DatagramSender&&) noexcept;
 
@@ -88,15 +89,20 @@ class DatagramSender {
   int send_packet(std::span<const char> packet, const Address& to);
 
  private:
-  struct Gathered;
-  void gather(const Datagram& datagram);
+  struct Batch;
+  void send_run(std::span<const std::uint16_t> run);
+  void add_one_by_one(std::span<const std::uint16_t> run);
+  void add_whole(const Datagram& datagram);
+  void flush_whole();
   int send_fragmented(const Datagram& datagram);
   std::uint32_t refused_mtu();
 
   int family_;
   RawSockets sockets_;
   std::unique_ptr<SegmentSender> segments_;
-  std::unique_ptr<Gathered> gathered_;
+  std::unique_ptr<Batch> batch_;
+  std::unique_ptr<Runs> runs_;
+  std::vector<Datagram> gathered_;
   std::vector<Refused> refused_;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Sends what GRO has put together as it came: many datagrams of one flow in one call, which the kernel or the network
-// card takes apart again (UDP_SEGMENT, udp(7)). That needs a UDP socket with the right port: they are bound where
-// nobody is, so they receive nothing, and where a local service holds the port the datagrams go one by one.
+// Sends many datagrams of one flow in one call, which the kernel or the network card takes apart (UDP_SEGMENT, udp(7)).
+// That needs a UDP socket with the sender's port. It is bound where nobody is, so it receives nothing, but while it is
+// open no local service can bind the wildcard address to that port: it is open for the time of a batch alone, and never
+// on a port below 1024, where services are.
 #pragma once
 #include <vector>
 
@@ -12,26 +13,27 @@ namespace limpid {
 
 class SegmentSender {
  public:
-  static constexpr std::size_t most_sockets = 32;  // the least recently used is closed
+  // `most`: sockets at a time.
+  SegmentSender(int family, Mark mark, std::size_t most) : family_(family), mark_(mark), most_(most) {}
 
-  SegmentSender(int family, Mark mark) : family_(family), mark_(mark) {}
-
-  // 0, or errno: it has sent nothing.
-  int send(const Datagram& datagrams);
+  // Datagrams that are alike (net/runs.h); `segment`: the size of each but the last. 0, or errno: nothing was sent, and
+  // they are to go one by one.
+  int send(const Datagram& like, std::span<iovec> payloads, std::uint16_t segment);
+  // The batch is over.
+  void close() { sockets_.clear(); }
 
  private:
   struct Socket {
     std::uint16_t port;
     bool may_be_fragmented;
     Fd fd;
-    std::uint64_t used;
   };
-  int socket_for(const Datagram& datagrams);  // or -1, errno set
+  int socket_for(const Datagram& like);  // or -1, errno set
 
   int family_;
   Mark mark_;
+  std::size_t most_;
   std::vector<Socket> sockets_;
-  std::uint64_t clock_ = 0;
 };
 
 }  // namespace limpid

@@ -60,10 +60,7 @@ Result<Fd> listen_transparent(const Endpoint& at, Mark mark) {
   if (!v4)
     if (const int refusal = set_option(fd.raw(), {SOL_IPV6, IPV6_V6ONLY, 1}))
       return errno_failure(context + ": IPV6_V6ONLY", refusal);
-  sockaddr_storage storage;
-  const socklen_t length = at.to_sockaddr(storage);
-  if (::bind(fd.raw(), reinterpret_cast<sockaddr*>(&storage), length) != 0)
-    return errno_failure(context + ": bind", errno);
+  if (const int refusal = bind_to(fd.raw(), at)) return errno_failure(context + ": bind", refusal);
   // The kernel caps the backlog at net.core.somaxconn.
   if (::listen(fd.raw(), 65535) != 0) return errno_failure(context, errno);
   return fd;
@@ -143,16 +140,20 @@ std::expected<Fd, int> spoofing_datagram_socket(const Endpoint& at, Mark mark, b
           : Option{SOL_IPV6, IPV6_MTU_DISCOVER, may_be_fragmented ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE};
   for (const Option& option : {transparent(at.family()), Option{SOL_SOCKET, SO_REUSEADDR, 1}, fragment})
     if (const int refusal = set_option(fd->raw(), option)) return std::unexpected(refusal);
-  if (const int refusal = bind_source(fd->raw(), at)) return std::unexpected(refusal);
+  if (const int refusal = bind_to(fd->raw(), at)) return std::unexpected(refusal);
   return fd;
+}
+
+int bind_to(int fd, const Endpoint& at) {
+  sockaddr_storage storage;
+  const socklen_t length = at.to_sockaddr(storage);
+  return ::bind(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0 ? 0 : errno;
 }
 
 int bind_source(int fd, const Endpoint& source) {
   if (source.port == 0)
     if (const int refusal = set_option(fd, {SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1})) return refusal;
-  sockaddr_storage storage;
-  const socklen_t length = source.to_sockaddr(storage);
-  return ::bind(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0 ? 0 : errno;
+  return bind_to(fd, source);
 }
 
 int start_connect(int fd, const Endpoint& destination) {

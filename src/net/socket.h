@@ -46,7 +46,11 @@ struct Accepted {
 // CAP_NET_BIND_SERVICE for ports below 1024.
 [[nodiscard]] std::expected<Fd, int> spoofing_datagram_socket(const Endpoint& at, Mark mark, bool may_be_fragmented);
 
-// bind(2); 0 or errno. With port 0 the port is chosen at connect(2), by the whole 4-tuple (IP_BIND_ADDRESS_NO_PORT).
+// bind(2); 0 or errno. Port 0: the kernel chooses one now.
+[[nodiscard]] int bind_to(int fd, const Endpoint& at);
+
+// The same for the source of a connection. With port 0 the port is chosen at connect(2), by the whole 4-tuple
+// (IP_BIND_ADDRESS_NO_PORT).
 [[nodiscard]] int bind_source(int fd, const Endpoint& source);
 
 // connect(2), not waiting: 0 (connected), EINPROGRESS, or the refusal.

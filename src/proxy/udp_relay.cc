@@ -65,9 +65,10 @@ UdpRelay::UdpRelay(Worker& worker, UdpParts parts)
                   }}),
       handover_(std::move(parts.handover)) {
   for (UdpParts::Senders& part : parts.senders)
-    senders_[part.family == AF_INET ? 0 : 1].emplace(
-        Senders{DatagramSender(part.family, std::move(part.to_upstream), worker.settings().own_mark),
-                DatagramSender(part.family, std::move(part.to_client), worker.settings().accepted_mark)});
+    senders_[part.family == AF_INET ? 0 : 1].emplace(Senders{
+        DatagramSender(part.family, std::move(part.to_upstream), worker.settings().own_mark, parts.segment_sockets),
+        DatagramSender(part.family, std::move(part.to_client), worker.settings().accepted_mark,
+                       parts.segment_sockets)});
   for (UdpParts::Listener& part : parts.listeners)
     listeners_.push_back(std::make_unique<Listener>(*this, std::move(part)));
 }

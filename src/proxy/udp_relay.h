@@ -44,6 +44,7 @@ struct UdpParts {
   };
   std::vector<Listener> listeners;
   std::vector<Senders> senders;
+  std::size_t segment_sockets = 0;  // that each of them may open beside, a direction
   HandoverCalls handover;
 };
 
