@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""limpid beside the kernel's own forwarding and HAProxy, on this machine, in one run, interleaved. Run by scripts/bench."""
+"""limpid beside the kernel's own forwarding, HAProxy and v2ray, on this machine, in one interleaved run: scripts/bench."""
 
 import argparse
 import datetime
@@ -8,15 +8,19 @@ import json
 import os
 import pathlib
 import platform
+import statistics
 import sys
 
+import measures
 import report
-from contenders import HAProxy, Limpid, Plain
+import udp
+from contenders import HAProxy, Limpid, LimpidRelay, LimpidUdp, Plain, V2ray
 from lab import BenchError, Lab, run
-from measures import MEASURES, servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODES = ("no conntrack", "masquerade")
+MEASURES = measures.MEASURES | udp.MEASURES
+CONTENDERS = ("plain", "limpid", "HAProxy", "relayed", "v2ray")
 
 
 def main():
@@ -43,8 +47,9 @@ def parse_options():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
-    parser.add_argument("--only", action="append", metavar="WHAT", choices=[*MEASURES, *MODES, "plain", "limpid", "HAProxy"],
-                        help="a measure, a mode or a contender, repeatable: " + ", ".join([*MEASURES, *MODES]))
+    choices = [*MEASURES, *MODES, *CONTENDERS]
+    parser.add_argument("--only", action="append", metavar="WHAT", choices=choices,
+                        help="a measure, a mode or a contender, repeatable: " + "; ".join(choices))
     parser.add_argument("--quick", action="store_true", help="1 round of 2 s each: to see that it works")
     parser.add_argument("--limpid", type=pathlib.Path, default=ROOT / "build/release/limpid")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "bench/results")
@@ -54,37 +59,52 @@ def parse_options():
     only = set(options.only or ())
     options.modes = [mode for mode in MODES if mode in only] or list(MODES)
     options.measures = [name for name in MEASURES if name in only] or list(MEASURES)
-    options.contenders = [name for name in ("plain", "limpid", "HAProxy") if name in only] or ["plain", "limpid", "HAProxy"]
+    options.contenders = [name for name in CONTENDERS if name in only] or list(CONTENDERS)
     return options
 
 
 def measure(mode, options):
     """{measure: {contender: {figure: [a value a round]}}}"""
     masquerade = mode == "masquerade"
-    everybody = [Plain(), Limpid(options.limpid), HAProxy(masquerade)]
-    contenders = [contender for contender in everybody if contender.name in options.contenders]
+    tcp = [Plain(), Limpid(options.limpid), HAProxy()]
+    datagrams = [Plain(), LimpidUdp(options.limpid), LimpidRelay(options.limpid), V2ray()]
+    for contender in tcp + datagrams:
+        contender.masquerade = masquerade
     results = {}
-    with Lab(masquerade) as lab, servers():
-        for round_number in range(options.rounds):
-            turn = round_number % len(contenders)
+    with Lab(masquerade) as lab, measures.servers():
+        for turn in range(options.rounds):
             for name in options.measures:
-                for contender in contenders[turn:] + contenders[:turn]:
-                    with contender:
-                        figures = MEASURES[name](contender, options.seconds)
-                        lab.check_conntrack()
-                    lab.sweep()
+                everybody = datagrams if name in udp.MEASURES else tcp
+                contenders = [contender for contender in everybody if contender.name in options.contenders]
+                for who, figures in one_round(lab, name, contenders, turn, options.seconds).items():
                     said = ", ".join(f"{figure} {value:.4g}" for figure, value in figures.items())
-                    print(f"{mode}, round {round_number + 1}: {name}: {contender.name}: {said}", file=sys.stderr, flush=True)
+                    print(f"{mode}, round {turn + 1}: {name}: {who}: {said}", file=sys.stderr, flush=True)
                     for figure, value in figures.items():
-                        results.setdefault(name, {}).setdefault(contender.name, {}).setdefault(figure, []).append(value)
+                        results.setdefault(name, {}).setdefault(who, {}).setdefault(figure, []).append(value)
     return results
+
+
+def one_round(lab, name, contenders, turn, seconds):
+    """{contender: {figure: the mean of its slices}}. Whatever drifts on this machine meets the contenders alike."""
+    slices = measures.SLICES.get(name, 1)
+    taken = {contender.name: [] for contender in contenders}
+    for first in range(turn, turn + slices):
+        for place in range(len(contenders)):
+            contender = contenders[(first + place) % len(contenders)]
+            with contender:
+                figures = MEASURES[name](contender, seconds if slices == 1 else min(seconds, 2))
+                taken[contender.name].append(figures)
+                lab.check_conntrack()
+            lab.sweep()
+    return {who: {figure: statistics.fmean(each[figure] for each in figures) for figure in figures[0]}
+            for who, figures in taken.items()}
 
 
 def machine():
     cpu = next((line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    version = lambda *command: run(*command, check=False).splitlines()[0]
+    version = lambda *command: run(*command).splitlines()[0]
     return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(), "haproxy": version("haproxy", "-v"),
-            "iperf3": version("iperf3", "--version")}
+            "iperf3": version("iperf3", "--version"), "v2ray": version("v2ray", "-version")}
 
 
 if __name__ == "__main__":

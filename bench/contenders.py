@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Who is compared: the kernel's own forwarding, limpid, and HAProxy behind the same kernel rules."""
+"""Who is compared: the kernel's own forwarding, limpid, and behind the same rules HAProxy (TCP) and v2ray (UDP)."""
 
+import contextlib
 import csv
 import io
 import json
@@ -10,16 +11,20 @@ import socket
 import subprocess
 import tempfile
 
-from lab import GATEWAY, INTERCEPTED, BenchError, forwarded_packets, run, start, stop, wait_for
+from lab import GATEWAY, INTERCEPTED, UDP_INTERCEPTED, BenchError, forwarded_packets, run, start, stop, wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Contender:
-    """Runs on the gateway between enter and exit. `carried` says how many connections and bytes have gone through it."""
+    """Runs on the gateway between enter and exit. `carried` says how many connections have gone through it."""
 
     name = ""
+    masquerade = False  # the gateway's
+    forwards_flows = False  # the kernel passes on what belongs to UDP flows of more than a few datagrams
+    forwards_questions = False  # and of one question and one answer
+    serves_all = True  # no UDP flow is left without service
 
     def __enter__(self):
         return self
@@ -30,8 +35,21 @@ class Contender:
     def processes(self):
         return []
 
+    def session_processes(self):
+        """Those that hold the sessions."""
+        return self.processes()
+
     def carried(self):
         raise NotImplementedError
+
+    def relayed(self):
+        """How many of the clients' datagrams it has relayed; None: it does not say."""
+
+    def alive(self):
+        """How many UDP flows it says it relays at the moment; None: it does not say."""
+
+    def check_flows(self, count):
+        """That many UDP flows of more than a few datagrams are where they are meant to be."""
 
     def check_carried(self, before, connections):
         """A proxy that did not start must not be mistaken for a fast one."""
@@ -41,12 +59,18 @@ class Contender:
         return sum(cpu_seconds(pid) for pid in self.processes())
 
     def resident(self):
-        """Bytes resident in the processes that hold the sessions."""
-        return sum(resident(pid) for pid in self.processes())
+        """Bytes of memory."""
+        return sum(resident(pid) for pid in self.session_processes())
+
+    def descriptors(self):
+        """Open descriptors but for pipes: limpid keeps up to 512 of those ready for TCP."""
+        return sum(descriptors(pid) for pid in self.session_processes())
 
 
 class Plain(Contender):
     name = "plain"
+    forwards_flows = True
+    forwards_questions = True
 
     def carried(self):
         return forwarded_packets()
@@ -86,6 +110,7 @@ class Proxy(Contender):
 
 class Limpid(Proxy):
     name = "limpid"
+    options = ("--tcp", ",".join(map(str, INTERCEPTED)))
 
     def __init__(self, program):
         self.program = program
@@ -95,8 +120,8 @@ class Limpid(Proxy):
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready.bind(str(self.path / "notify"))
         ready.settimeout(10)
-        self.process = start(self.program, "run", "--interface", "lan0", "--tcp", ",".join(map(str, INTERCEPTED)),
-                             "--access-log", "off", "--socket", self.path / "limpid.sock", inside=GATEWAY,
+        self.process = start(self.program, "run", "--interface", "lan0", *self.options, "--access-log", "off",
+                             "--socket", self.path / "limpid.sock", inside=GATEWAY,
                              env=os.environ | {"NOTIFY_SOCKET": str(self.path / "notify")},
                              stdout=subprocess.DEVNULL, stderr=self.errors)
         try:
@@ -111,17 +136,43 @@ class Limpid(Proxy):
         if self.process:
             stop(self.process)
 
-    def status(self):
-        return json.loads(run(self.program, "status", "--json", "--socket", self.path / "limpid.sock"))
+    def ask(self, verb):
+        return json.loads(run(self.program, verb, "--json", "--socket", self.path / "limpid.sock"))
 
     def processes(self):
-        return list(self.status()["pids"].values())
+        return list(self.ask("status")["pids"].values())
 
-    def resident(self):
-        return resident(self.status()["pids"]["worker"])
+    def session_processes(self):
+        return [self.ask("status")["pids"]["worker"]]
 
     def carried(self):
-        return self.status()["counters"]["accepted"]
+        return self.ask("status")["counters"]["accepted"]
+
+
+class LimpidUdp(Limpid):
+    """As it is: flows are handed over to the kernel when they turn out to be more than a question and its answer."""
+
+    options = ("--udp", ",".join(map(str, UDP_INTERCEPTED)))
+    forwards_flows = True
+
+    def relayed(self):
+        return self.ask("status")["counters"]["udp"]["datagrams_up"]
+
+    def check_flows(self, count):
+        wait_for(lambda: len(self.ask("flows")["handed_over"]) == count, f"{self.name}: {count} flows handed over")
+
+    def alive(self):
+        return self.ask("status")["udp"]["flows"]
+
+
+class LimpidRelay(LimpidUdp):
+    name = "relayed"
+    options = (*LimpidUdp.options, "--handover", "off")
+    forwards_flows = False
+
+    def check_flows(self, count):
+        """None is handed over."""
+        super().check_flows(0)
 
 
 class HAProxy(Proxy):
@@ -145,9 +196,7 @@ listen intercepted
     server destination 0.0.0.0
 """
 
-    def __init__(self, masquerade):
-        self.masquerade = masquerade
-        self.process = None
+    process = None
 
     def start(self):
         (self.path / "haproxy.cfg").write_text(self.CONFIG.format(socket=self.path / "stats", port=self.PORT))
@@ -156,20 +205,15 @@ listen intercepted
         wait_for(lambda: self.answers() or self.process.poll() is not None, "HAProxy")
         if self.process.poll() is not None:
             raise self.failure("not started")
-        run("sh", "-e", inside=GATEWAY, input=(HERE / "haproxy.rules.sh").read_text())
         rules = (HERE / "haproxy.nft").read_text().replace("ZONE ", "ct zone set 5300 " if self.masquerade else "")
         if self.masquerade:
             rules += (HERE / "haproxy-zones.nft").read_text()
-        run("nft", "-f", "-", inside=GATEWAY, input=rules)
+        intercept(rules)
 
     def stop(self):
-        run("nft", "delete", "table", "inet", "haproxy", inside=GATEWAY, check=False)
+        intercept_no_more()
         if self.process:
             stop(self.process)
-        for family in ("-4", "-6"):
-            for priority in (99, 100, 101):
-                run("ip", family, "rule", "delete", "priority", priority, inside=GATEWAY, check=False)
-            run("ip", family, "route", "flush", "table", 5300, inside=GATEWAY, check=False)
 
     def ask(self, question):
         with socket.socket(socket.AF_UNIX) as asking:
@@ -191,6 +235,56 @@ listen intercepted
         return next(int(row["stot"]) for row in rows if row["svname"] == "FRONTEND")
 
 
+class V2ray(Proxy):
+    """It sends as the gateway itself: its questions and their answers are connections of their own."""
+
+    name = "v2ray"
+    serves_all = False  # of flows that begin together it leaves some without answers for good
+    process = None
+
+    PORT = 3130
+    CONFIG = {
+        "log": {"loglevel": "error"},
+        "inbounds": [{"listen": "127.0.0.1", "port": PORT, "protocol": "dokodemo-door",
+                      "settings": {"network": "udp", "followRedirect": True},
+                      "streamSettings": {"sockopt": {"tproxy": "tproxy"}}}],
+        "outbounds": [{"protocol": "freedom", "streamSettings": {"sockopt": {"mark": 255}}}],
+    }
+
+    def start(self):
+        (self.path / "v2ray.json").write_text(json.dumps(self.CONFIG))
+        # A flow is a socket or two of its: as many as this machine lets it have.
+        self.process = start("sh", "-c", "ulimit -n 1000000 || ulimit -n $(ulimit -Hn); exec v2ray -config $0",
+                             self.path / "v2ray.json", inside=GATEWAY, stdout=self.errors, stderr=self.errors)
+        listens = lambda: f":{self.PORT} " in run("ss", "-Huln", inside=GATEWAY)
+        wait_for(lambda: listens() or self.process.poll() is not None, "v2ray")
+        if self.process.poll() is not None:
+            raise self.failure("not started")
+        intercept((HERE / "v2ray.nft").read_text())
+
+    def stop(self):
+        intercept_no_more()
+        if self.process:
+            stop(self.process)
+
+    def processes(self):
+        return [self.process.pid]
+
+
+def intercept(rules):
+    """What limpid does for itself."""
+    run("sh", "-e", inside=GATEWAY, input=(HERE / "proxy.rules.sh").read_text())
+    run("nft", "-f", "-", inside=GATEWAY, input=rules)
+
+
+def intercept_no_more():
+    run("nft", "delete", "table", "inet", "proxy", inside=GATEWAY, check=False)
+    for family in ("-4", "-6"):
+        for priority in (99, 100, 101):
+            run("ip", family, "rule", "delete", "priority", priority, inside=GATEWAY, check=False)
+        run("ip", family, "route", "flush", "table", 5300, inside=GATEWAY, check=False)
+
+
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
@@ -201,3 +295,11 @@ def resident(pid):
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise BenchError(f"process {pid} has no memory")
+
+
+def descriptors(pid):
+    directory, count = f"/proc/{pid}/fd", 0
+    for name in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            count += not os.readlink(f"{directory}/{name}").startswith("pipe:")
+    return count

@@ -10,6 +10,9 @@ PREFIX = "limpid-bench-"
 CLIENT, GATEWAY, SERVER = (PREFIX + name for name in ("client", "gateway", "server"))
 SERVER_ADDRESS = "203.0.113.80"
 INTERCEPTED = (80, 5201)  # nginx and iperf3
+DATAGRAMS, DNS = UDP_INTERCEPTED = (7000, 53)  # udp_load; a flow to port 53 may be forgotten when it is answered
+CLIENTS = ("198.18.0.1", 200)  # the first of the client's other addresses, and how many
+DESTINATIONS = ("198.19.0.1", 10000)  # of the server's
 
 # bbr paces veths down and hides what is measured. A namespace may use what the initial one allows.
 ALLOWED = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
@@ -84,6 +87,10 @@ class Lab:
         run("ip", "-n", CLIENT, "route", "add", "default", "via", "198.51.100.1")
         if not self.masquerade:  # behind masquerade no packet with the client's address may arrive: it gets no answer
             run("ip", "-n", SERVER, "route", "add", "default", "via", "203.0.113.1")
+        for namespace, behind, network in ((CLIENT, "198.51.100.7", "198.18.0.0/16"),
+                                           (SERVER, SERVER_ADDRESS, "198.19.0.0/16")):
+            run("ip", "-n", namespace, "route", "add", "local", network, "dev", "lo")
+            run("ip", "-n", GATEWAY, "route", "add", network, "via", behind)
         run("sysctl", "-qw", "net.ipv4.ip_forward=1", inside=GATEWAY)
         if self.masquerade:
             run("nft", "-f", "-", inside=GATEWAY, input="""table ip uplink {
@@ -109,6 +116,8 @@ class Lab:
             run("ss", "-K", "-t", "state", "connected", inside=namespace)
             run("ss", "-K", "-t", "state", "time-wait", inside=namespace)
         wait_for(lambda: not run("ss", "-Htan", inside=GATEWAY).strip(), "the gateway's sockets gone")
+        if self.masquerade:
+            run("conntrack", "-F", inside=GATEWAY)
 
     def check_conntrack(self):
         """The gateway tracks connections behind masquerade and only there, whoever runs on it."""

@@ -112,6 +112,8 @@ def hold(count, while_open=lambda: None):
     return result
 
 
+SLICES = {"requests": 4, "connections": 4}  # in a round, of up to 2 s: the contenders take turns at each
+
 MEASURES = {
     "bulk, 1 flow": lambda contender, seconds: bulk(contender, seconds, 1),
     "bulk, 8 flows": lambda contender, seconds: bulk(contender, seconds, 8),
