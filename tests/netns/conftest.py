@@ -13,9 +13,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from support.families import FAMILIES  # noqa: E402
 from support.lab import Lab  # noqa: E402
-from support.runner import Runner  # noqa: E402
+from support.runner import TAKE_TCP, Runner  # noqa: E402
 
-_TOOLS = ("ip", "nft", "tc", "ss", "strace", "setpriv")
+_TOOLS = ("ip", "nft", "tc", "ss", "strace", "setpriv", "dig", "dnsmasq", "iperf3")
 _CONGESTION = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 _CONGESTION_BEFORE = "/run/limpid-tests-congestion-control"
 _TIME_LIMIT = 120  # seconds for each of a test's set-up, call and teardown
@@ -88,9 +88,10 @@ def family(request):
 
 
 @pytest.fixture
-def run(lab, tmp_path):
-    """run("--option", "value"): a Limpid on the lab's gateway that takes lan0's connections to port 8080."""
-    runner = Runner(lab, tmp_path)
+def run(request, lab, tmp_path):
+    """run("--option", "value"): a Limpid on the lab's gateway that takes lan0's connections to port 8080, or what the
+    module of the test names in DEFAULTS."""
+    runner = Runner(lab, tmp_path, getattr(request.module, "DEFAULTS", TAKE_TCP))
     yield runner
     complaints = runner.finish()
     assert not complaints, "\n".join(complaints)

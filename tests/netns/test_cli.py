@@ -55,7 +55,7 @@ def test_what_check_prints_is_accepted_by_nft_and_ip(lab, without_us, local):
 
 def test_check_prints_the_same_rules_that_run_installs(lab, run):
     run()
-    printed = lab.gateway.run(BINARY, "check", *run.DEFAULTS).stdout
+    printed = lab.gateway.run(BINARY, "check", *run.defaults).stdout
     for family in FAMILIES:
         added = [
             line for line in lab.gateway.ip(f"-{family.version} rule show").splitlines() if re.match("99|10[01]", line)

@@ -87,3 +87,14 @@ def test_a_worker_replaced_is_confined_as_the_first_was(lab, limpid):
     second = limpid.wait_replaced("worker", first)["pids"]["worker"]
     assert {key: processes.status(second)[key] for key in wanted} == wanted
     traffic.exchange(*lab.session(IPV4))
+
+
+def test_with_udp_the_worker_holds_raw_sockets_too_and_no_door_to_the_kernels_tables(lab, run):
+    limpid = run("--udp", "8080", "--local")
+    worker = limpid.pids()["worker"]
+    assert capabilities(processes.status(worker)["CapEff"]) == {NET_BIND_SERVICE, NET_RAW}
+    held = set(re.findall(r"socket:\[(\d+)\]", " ".join(processes.descriptors(worker).values())))
+    for table in "raw", "raw6":
+        assert held & processes.socket_inodes(worker, table), table
+    for table in "netlink", "packet":
+        assert not held & processes.socket_inodes(worker, table), table

@@ -2,43 +2,18 @@
 # Firewalls and NAT as gateways have them, with the client's port kept: two connections of one 4-tuple in conntrack.
 import pytest
 from support import traffic
+from support.firewalls import ACCEPT_OURS, FIREWALL, MASQUERADE, source_seen, use
 from support.lab import endpoint
 from support.sniffer import Sniffer
 
-# The rule in the input chain is the one that `limpid status` asks for where it is missing.
-FIREWALL = """table inet firewall {{
-    chain input {{ type filter hook input priority 0; policy drop;
-        ct state invalid drop;
-        ct state established,related accept;
-        iifname lo accept;
-        meta l4proto {{ icmp, ipv6-icmp }} accept;
-        {accept_ours}
-    }};
-    chain forward {{ type filter hook forward priority 0; policy drop;
-        ct state invalid drop;
-        ct state established,related accept;
-        iifname lan0 oifname wan0 accept;
-    }};
-    chain output {{ type filter hook output priority 0; ct state invalid drop; }};
-}}"""
-ACCEPT_OURS = "meta mark & 0x10000000 == 0x10000000 accept;"
-MASQUERADE = """table inet nat { chain postrouting { type nat hook postrouting priority srcnat;
-    oifname wan0 masquerade; }; }"""
 BULK = 8 << 20
-
-
-def use(lab, kind):
-    if kind in ("invalid_drop", "both"):
-        lab.gateway.nft(FIREWALL.format(accept_ours=ACCEPT_OURS))
-    if kind in ("masquerade", "both"):
-        lab.gateway.nft(MASQUERADE)
 
 
 @pytest.mark.parametrize("kind", ["plain", "invalid_drop", "masquerade", "both"])
 def test_sessions_work_behind_a_firewall_and_no_private_address_leaves(lab, run, family, kind):
     use(lab, kind)
     limpid = run()
-    visible = family.gateway_wan if kind in ("masquerade", "both") else family.client
+    visible = source_seen(family, kind)
     with Sniffer(lab.server, "eth0") as sniffer:
         for source_port in 40000, 40001, 40000, 0, 0, 0:
             client, server = lab.session(family, source_port=source_port)

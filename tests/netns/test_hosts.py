@@ -2,6 +2,7 @@
 # Hosts as other software has set them up: Tailscale's and WireGuard's sysctls, Docker's bridges, SYN cookies.
 import pytest
 from support import traffic
+from support.bridges import bridge_forwards, put_client_back, put_client_behind_a_bridge
 from support.deadline import eventually
 from support.families import FAMILIES, IPV4
 from support.lab import endpoint
@@ -26,34 +27,6 @@ def test_reverse_path_filters_and_src_valid_mark_do_not_matter(lab, run, family,
     expect_taken(lab, family)
     expect_taken(lab, family, namespace=lab.gateway)
     assert limpid.counter("accepted") == 2
-
-
-def put_client_behind_a_bridge(lab):
-    lab.gateway.sysctl("bridge.bridge-nf-call-iptables", 1)
-    lab.gateway.sysctl("bridge.bridge-nf-call-ip6tables", 1)
-    lab.gateway.ip(
-        """link add br0 type bridge forward_delay 0
-        link set lan0 master br0
-        address del 10.1.0.1/24 dev lan0
-        address del fd00:1::1/64 dev lan0
-        address add 10.1.0.1/24 dev br0
-        address add fd00:1::1/64 dev br0 nodad
-        link set br0 up"""
-    )
-
-
-def put_client_back(lab):
-    lab.gateway.ip(
-        """link del br0
-        address add 10.1.0.1/24 dev lan0
-        address add fd00:1::1/64 dev lan0 nodad"""
-    )
-    lab.gateway.sysctl("bridge.bridge-nf-call-iptables", 0)
-    lab.gateway.sysctl("bridge.bridge-nf-call-ip6tables", 0)
-
-
-def bridge_forwards(lab):
-    return "state forwarding" in lab.gateway.run("bridge", "link", "show", "dev", "lan0").stdout
 
 
 def test_a_bridge_that_calls_iptables_is_survived(lab, run, family):

@@ -8,7 +8,9 @@ from support import traffic
 from support.deadline import eventually
 from support.limpid import START_DEADLINE
 
-# Of the steps of a start, each how manyth is refused: each, where a start does not take a sanitizer's time.
+# A start that takes every step that there is.
+EVERYTHING = ("--udp", "8080", "--local", "--without-us", "closed")
+# Of these steps, each how manyth is refused: each, where a start does not take a sanitizer's time.
 STRIDE = int(os.environ.get("LIMPID_TEST_STRIDE", 1))
 
 
@@ -93,16 +95,17 @@ def test_a_start_whose_own_probe_does_not_come_through_is_refused(lab, run):
     assert "IPv6" in said and "IPv4" not in said
 
 
-@pytest.mark.parametrize("call", ["sendmsg", "sendto", "bind", "listen", "socket", "clone3,clone,vfork,fork"])
+@pytest.mark.parametrize(
+    "call", ["sendmsg", "sendto", "bind", "listen", "socket", "setsockopt", "clone3,clone,vfork,fork"]
+)
 def test_a_start_that_is_refused_at_any_step_leaves_nothing(lab, run, tmp_path, call):
     """The Nth such call of the supervisor fails, for every N that there is before it is ready (or every STRIDEth)."""
-    # "closed" takes every step that "open" takes, and those for the guard.
     code = {"bind": "EADDRINUSE", "listen": "EADDRINUSE", "socket": "ENFILE"}.get(call, "EPERM")
     calls_made = count_calls(run, tmp_path, call)
     for step in range(1, calls_made + 1, STRIDE):
         strace = ("strace", "-D", "-qq", "-o", tmp_path / "trace", "-e", f"trace={call}")
         inject = ("-e", f"inject={call}:error={code}:when={step}")
-        limpid = run("--without-us", "closed", ready=False, launcher=(*strace, *inject))
+        limpid = run(*EVERYTHING, ready=False, launcher=(*strace, *inject))
         if limpid.notified(START_DEADLINE) or limpid.is_running():  # not a step that the start depends on
             assert limpid.status()["state"] == "ready"
             assert limpid.stop() == 0
@@ -121,7 +124,8 @@ def test_a_supervisor_killed_at_any_step_of_its_start_leaves_nothing(lab, run, t
     steps = range(1, count_calls(run, tmp_path, "sendmsg") + 1, 3 * STRIDE)
     for step in steps:
         strace = ("strace", "-D", "-qq", "-o", tmp_path / "trace", "-e", "trace=sendmsg")
-        limpid = run(ready=False, launcher=(*strace, "-e", f"inject=sendmsg:signal=SIGKILL:when={step}"))
+        inject = ("-e", f"inject=sendmsg:signal=SIGKILL:when={step}")
+        limpid = run("--udp", "8080", "--local", ready=False, launcher=(*strace, *inject))
         limpid.notified(START_DEADLINE)
         if limpid.is_running():
             assert limpid.stop() == 0
@@ -133,7 +137,7 @@ def count_calls(run, tmp_path, call):
     """How many such calls the supervisor makes until it is ready."""
     trace = tmp_path / "count"
     launcher = ("strace", "-D", "-qq", "-o", trace, "-e", f"trace={call}")
-    limpid = run("--without-us", "closed", launcher=launcher)
+    limpid = run(*EVERYTHING, launcher=launcher)
     count = len(re.findall(r"^\w+\(", trace.read_text(), re.MULTILINE))
     assert limpid.stop() == 0
     run.withdraw()

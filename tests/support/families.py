@@ -20,6 +20,7 @@ class Family:
     lan: str  # the client's prefix
     loopback: str
     documentation: str  # a prefix reserved for examples: free for routes that lead nowhere
+    many: str  # a prefix of which the server has every address: Lab.add_many_destinations()
 
     def text(self, address, port):
         """An endpoint as Limpid writes it."""
@@ -41,6 +42,7 @@ IPV4 = Family(
     lan="10.1.0.0/24",
     loopback="127.0.0.1",
     documentation="198.51.100.0/24",
+    many="198.18.0.0/16",
 )
 IPV6 = Family(
     name="ipv6",
@@ -57,5 +59,6 @@ IPV6 = Family(
     lan="fd00:1::/64",
     loopback="::1",
     documentation="2001:db8:51::/64",
+    many="fd00:18::/64",
 )
 FAMILIES = (IPV4, IPV6)

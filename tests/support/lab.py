@@ -4,6 +4,7 @@
 #   client eth0 10.1.0.2 ---- lan0 10.1.0.1  gateway  10.2.0.1 wan0 ---- eth0 10.2.0.2 server
 #               fd00:1::2          fd00:1::1          fd00:2::1               fd00:2::2
 import contextlib
+import ipaddress
 import secrets
 import socket
 import struct
@@ -109,6 +110,13 @@ class Lab:
         self._end_host(far, "10.3.0.{}/24", "fd00:3::{}/64", [2])
         self.gateway.ip("route add 10.3.0.0/24 via 10.2.0.2\nroute add fd00:3::/64 via fd00:2::2")
         return far
+
+    def add_many_destinations(self, family, count):
+        """So many addresses, all of them the server's."""
+        self.server.ip(f"-{family.version} route add local {family.many} dev lo")
+        self.gateway.ip(f"-{family.version} route add {family.many} via {family.server}")
+        prefix = ipaddress.ip_network(family.many)
+        return [str(prefix[number]) for number in range(1, count + 1)]
 
     # Sockets: closed with the lab, and with a deadline on everything that blocks.
 

@@ -151,6 +151,27 @@ class Limpid:
     def close_reason(self, name):
         return self.status()["counters"]["close_reasons"].get(name, 0)
 
+    def udp_counter(self, name):
+        return self.status()["counters"]["udp"][name]
+
+    def handed_over(self):
+        """The flows that the kernel forwards by itself, as `limpid flows` tells of them."""
+        return json.loads(self.command("flows", "--json").stdout)["handed_over"]
+
+    def wait_udp(self, deadline=5.0, **wanted):
+        """The status, once these counters of UDP have these values."""
+        status = {}
+
+        def look():
+            status.update(self.status())
+            return wanted.items() <= status["counters"]["udp"].items()
+
+        try:
+            eventually(look, deadline)
+        except AssertionError:
+            raise AssertionError(f"wanted {wanted}, counted {status['counters']['udp']}") from None
+        return status
+
     def wait_status(self, condition, what, deadline=5.0):
         """The status, once condition(status) is true."""
 

@@ -53,6 +53,22 @@ class Namespace:
             raise CommandFailed(f"{' '.join(map(str, command))}: exit status {done.returncode}: {done.stderr.strip()}")
         return done
 
+    @contextlib.contextmanager
+    def program(self, *command):
+        """A program that runs in the namespace meanwhile."""
+        with self.enter():
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
     def ip(self, words):
         """ip("-6 rule add ..."): one command, or several by line (then without options before the object)."""
         lines = [line for line in words.splitlines() if line.strip()]

@@ -7,17 +7,19 @@ from . import processes
 from .deadline import eventually
 from .limpid import BINARY, START_DEADLINE, Limpid
 
+TAKE_TCP = ("--interface", "lan0", "--tcp", "8080")
+TAKE_UDP = ("--interface", "lan0", "--udp", "8080")
+
 
 class Runner:
-    DEFAULTS = ("--interface", "lan0", "--tcp", "8080")
-
-    def __init__(self, lab, directory):
+    def __init__(self, lab, directory, defaults=TAKE_TCP):
+        self.defaults = defaults
         self._lab = lab
         self._directory = directory
         self.control = directory / "limpid.sock"
         self._started = []
 
-    def __call__(self, *arguments, defaults=DEFAULTS, **options):
+    def __call__(self, *arguments, defaults=None, **options):
         """run("--without-us", "closed"): ready when this returns. Options are those of Limpid's constructor."""
         if not BINARY.exists():
             raise AssertionError(f"{BINARY} does not exist: build it, or name another with LIMPID")
@@ -26,7 +28,8 @@ class Runner:
         directory = self._directory / f"run{len(self._started)}"
         directory.mkdir()
         ready = options.pop("ready", True)
-        limpid = Limpid(self._lab.gateway, directory, self.control, [*defaults, *arguments], ready=False, **options)
+        words = [*(self.defaults if defaults is None else defaults), *arguments]
+        limpid = Limpid(self._lab.gateway, directory, self.control, words, ready=False, **options)
         self._started.append(limpid)
         return limpid.wait_ready() if ready else limpid
 

@@ -6,7 +6,6 @@ import socket
 
 _ETH_P_ALL = 0x0003
 _ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
-_TCP = 6
 
 
 class Sniffer(contextlib.AbstractContextManager):
@@ -21,20 +20,29 @@ class Sniffer(contextlib.AbstractContextManager):
 
     def segments(self):
         """TCP segments since the last call: (source address, source port, destination address, destination port)."""
+        return self._packets(socket.IPPROTO_TCP)
+
+    def datagrams(self):
+        """The same of UDP datagrams (IPv6: of whole ones)."""
+        return self._packets(socket.IPPROTO_UDP)
+
+    def _packets(self, transport):
         found = []
         with contextlib.suppress(BlockingIOError):
             while True:
                 data, (_, protocol, *_) = self._socket.recvfrom(128)
-                segment = _parse(data, protocol)
-                if segment:
-                    found.append(segment)
+                packet = _parse(data, protocol, transport)
+                if packet:
+                    found.append(packet)
         return found
 
 
-def _parse(data, protocol):
-    if protocol == _ETH_P_IP and data[9] == _TCP:
+def _parse(data, protocol, transport):
+    if protocol == _ETH_P_IP and data[9] == transport:
+        if int.from_bytes(data[6:8], "big") & 0x1FFF:  # a fragment, not the first: it has no ports
+            return None
         source, destination, payload = data[12:16], data[16:20], data[(data[0] & 15) * 4 :]
-    elif protocol == _ETH_P_IPV6 and data[6] == _TCP:
+    elif protocol == _ETH_P_IPV6 and data[6] == transport:
         source, destination, payload = data[8:24], data[24:40], data[40:]
     else:
         return None
