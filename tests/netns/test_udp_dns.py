@@ -85,7 +85,7 @@ def test_a_local_service_for_both_families_is_no_obstacle(lab, run):
 def test_this_machines_own_questions_are_taken_with_local(lab, run, family):
     limpid = run("--local")
     assert dig(lab, family, namespace=lab.gateway) == "192.0.2.1\n"
-    limpid.wait_udp(flows=1, datagrams_up=1, datagrams_down=1)
+    limpid.wait_udp(flows=1, datagrams_up=1, datagrams_down=0)  # the answer went to dig, past limpid
 
 
 def test_an_answer_in_fragments_arrives_whole(lab, limpid, family):

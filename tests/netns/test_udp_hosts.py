@@ -28,7 +28,7 @@ def test_reverse_path_filters_and_src_valid_mark_do_not_matter(lab, run, family,
     limpid = run("--local", "--handover", "off")
     expect_taken(lab, family)
     expect_taken(lab, family, namespace=lab.gateway)
-    limpid.wait_udp(flows=2, datagrams_up=6, datagrams_down=6)
+    limpid.wait_udp(flows=2, datagrams_up=6, datagrams_down=3)  # answers to the gateway itself do not pass limpid
 
 
 def test_a_bridge_that_calls_iptables_is_survived(lab, run, family):

@@ -9,6 +9,7 @@ import secrets
 import socket
 import struct
 
+from .deadline import eventually
 from .families import FAMILIES
 from .kernel_state import KernelState
 from .namespaces import Namespace
@@ -173,6 +174,8 @@ class Lab:
 
     def remember_state(self):
         """From now on the gateway must look again, at the end, as it does now. The first Limpid does this too."""
+        is_wired = lambda: "linkdown" not in self.gateway.ip("route show table all")  # noqa: E731
+        eventually(is_wired, what="a carrier on every link")
         self._before = KernelState(self.gateway)
 
     @property
