@@ -223,6 +223,7 @@ void UdpRelay::take_what_was_told() {
     told.swap(told_);
     has_been_told_.store(false, std::memory_order_relaxed);
   }
+  const Reactor::Clock::time_point now = worker_.reactor().now();
   for (const Told& one : told) {
     for (const FlowAccount& account : one.flows) {
       UdpFlow* flow = table_.find(account.ends);
@@ -236,10 +237,11 @@ void UdpRelay::take_what_was_told() {
           if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
           break;
         case Answer::given_back:
-          if (flow == nullptr) flow = &table_.add(account.ends, worker_.reactor().now());
+          if (flow == nullptr) flow = &table_.add(account.ends, now);
           flow->time = account.time;
-          flow->up += account.up;
-          flow->down += account.down;
+          flow->started = now - (std::chrono::system_clock::now() - account.time);
+          table_.use(*flow, &UdpFlow::up, account.up, now);
+          table_.use(*flow, &UdpFlow::down, account.down, now);
           flow->handover = UdpFlow::Handover::never;
           break;
       }

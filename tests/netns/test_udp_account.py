@@ -4,7 +4,7 @@ import json
 
 import pytest
 from support import traffic, udp
-from support.deadline import stays_silent
+from support.deadline import eventually, stays_silent
 from support.lab import PORT
 from support.runner import TAKE_UDP
 
@@ -111,6 +111,42 @@ def test_a_flow_taken_back_is_one_line_with_all_its_datagrams(lab, run, family):
     )  # fmt: skip
     assert limpid.stop() == 0
     assert len(limpid.access_log()) == 1
+
+
+def test_a_flow_taken_back_that_stays_idle_is_one_line_too(lab, run, family):
+    limpid = run("--answered-timeout", "400ms")
+    client, server = udp.flow(lab, family)
+    udp.hand_over(limpid, client, server)
+    limpid.command("flows", "--take-back", "all")
+    (line,) = limpid.sessions_logged(1)
+    count = udp.HANDOVER_AFTER // 2 + 1
+    expect_line(line, client, datagrams_up=count, datagrams_down=count, reason="idle_timeout")
+
+
+def test_what_comes_back_to_a_local_program_is_not_known(lab, run, family):
+    limpid = run("--local", "--answered-timeout", "400ms", "--handover", "off")
+    client, server = udp.flow(lab, family, namespace=lab.gateway)
+    for count in 1, 2:
+        for _ in range(count):
+            udp.exchange(client, server, b"12345", b"123")
+        line = limpid.sessions_logged(count)[-1]
+        expect_line(
+            line, client, datagrams_up=count, bytes_up=5 * count, datagrams_down=None, bytes_down=None, via="relay",
+            reason="done" if count == 1 else "idle_timeout",
+        )  # fmt: skip
+
+
+def test_of_a_local_flow_handed_over_all_is_known_that_the_kernel_carries(lab, run, family):
+    limpid = run("--local", "--answered-timeout", "400ms")
+    client, server = udp.flow(lab, family, namespace=lab.gateway)
+    for _ in range(udp.HANDOVER_AFTER):
+        udp.exchange(client, server, b"12345", b"123")
+    eventually(lambda: udp.entry(limpid, client), 0.4, "the flow handed over")
+    for _ in range(10):
+        udp.exchange(client, server, b"12345", b"123")
+    (line,) = limpid.sessions_logged(1)
+    expect_line(line, client, datagrams_up=udp.HANDOVER_AFTER + 10, via="kernel", reason="idle_timeout")
+    assert line["datagrams_down"] >= 10
 
 
 def test_what_is_alive_at_the_end_is_withdrawn_and_goes_on(lab, run, family):
