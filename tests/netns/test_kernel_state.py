@@ -108,7 +108,8 @@ def test_a_start_that_is_refused_at_any_step_leaves_nothing(lab, run, tmp_path, 
         limpid = run(*EVERYTHING, ready=False, launcher=(*strace, *inject))
         if limpid.notified(START_DEADLINE) or limpid.is_running():  # not a step that the start depends on
             assert limpid.status()["state"] == "ready"
-            assert limpid.stop() == 0
+            # The last steps may come after the start: then it is the end that meets the refusal, and says so.
+            assert limpid.stop() == 0 or "withdraw: " in limpid.stderr()
             run.withdraw()
         else:
             # Without its netlink socket libnftables itself ends the program, with 3.
