@@ -93,7 +93,8 @@ int withdraw(const CommandLine& line) {
 
 int run_command_line(int argc, char** argv) {
   CLI::App app(
-      "A transparent proxy for Linux: it takes connections and datagrams that were never addressed to it, serves them, and neither "
+      "A transparent proxy for Linux: it takes connections and datagrams that were never addressed to it, serves them, "
+      "and neither "
       "end "
       "can tell.",
       "limpid");
