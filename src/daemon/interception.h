@@ -35,6 +35,9 @@ class Interception {
   [[nodiscard]] Removed withdraw(GuardFate guard);
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
+  // Chains that may drop UDP flows left to the kernel, a sentence each: their policy does, and what else they accept is
+  // not ours to judge.
+  [[nodiscard]] const std::vector<std::string>& forward_drops() const { return survey_.forward_drops; }
   [[nodiscard]] bool has_adopted_guard() const { return installation_ && installation_->has_adopted_guard(); }
   [[nodiscard]] Conditions conditions() const { return installation_ ? installation_->conditions() : Conditions{}; }
   [[nodiscard]] std::vector<std::string> lines() const;     // what is installed

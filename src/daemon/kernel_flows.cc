@@ -57,17 +57,21 @@ Result<std::vector<Flow>> KernelFlows::take(const std::vector<Flow>& flows) {
   for (const Flow& flow : flows) {
     if (!may_be_handed_over(flow)) return failure("it wants to hand over a flow that is not to be taken");
     if (given_back_.contains(flow)) continue;
-    taken.push_back(flow);
-    if (!flows_.contains(flow)) fresh.push_back(flow);
+    (flows_.contains(flow) ? taken : fresh).push_back(flow);
   }
+  fresh.resize(room_for(fresh.size()));
   if (fresh.empty()) return taken;
-  if (flows_.size() + fresh.size() > most) return std::vector<Flow>{};
+  taken.insert(taken.end(), fresh.begin(), fresh.end());
   if (Result<> added = interception_.change_direct(DirectChange::add, fresh); !added) {
     spdlog::warn("hand UDP flows over to the kernel: {}", added.error().what);
     return std::vector<Flow>{};
   }
   for (const Flow& flow : fresh)
     flows_.try_emplace(flow, State{.time = SystemClock::now(), .moved = SystemClock::now()});
+  if (!interception_.forward_drops().empty() && trial_ == Trial::none) {
+    trial_ = Trial::running;
+    on_trial_ = fresh.front();
+  }
   totals_.handed_over += fresh.size();
   return taken;
 }
@@ -136,11 +140,40 @@ Result<> KernelFlows::remove(const std::vector<Flow>& flows) {
   return {};
 }
 
+std::size_t KernelFlows::room_for(std::size_t count) {
+  if (interception_.forward_drops().empty())
+    trial_ = Trial::none;
+  else if (trial_ == Trial::none && count > 0)
+    return 1;
+  else if (trial_ != Trial::passed)
+    return 0;
+  return std::min(count, most - flows_.size());
+}
+
+Result<std::vector<FlowAccount>> KernelFlows::judge_trial() {
+  if (trial_ != Trial::running) return std::vector<FlowAccount>{};
+  if (Result<> looked = look(); !looked) return std::unexpected(looked.error());
+  const auto found = flows_.find(on_trial_);
+  if (found == flows_.end()) {
+    trial_ = Trial::none;
+  } else if (found->second.kernel_down.datagrams > 0) {
+    trial_ = Trial::passed;
+  } else if (found->second.kernel_up.datagrams > 0 && found->second.down.datagrams > 0) {
+    trial_ = Trial::failed;
+    return give_back({on_trial_});
+  }
+  return std::vector<FlowAccount>{};
+}
+
 Result<std::vector<FlowAccount>> KernelFlows::take_back(const FlowFilter& filter) {
   if (Result<> looked = look(); !looked) return std::unexpected(looked.error());
   std::vector<Flow> meant;
   for (const auto& [ends, state] : flows_)
     if (filter.matches(ends)) meant.push_back(ends);
+  return give_back(meant);
+}
+
+Result<std::vector<FlowAccount>> KernelFlows::give_back(const std::vector<Flow>& meant) {
   if (Result<> removed = remove(meant); !removed) return std::unexpected(removed.error());
   std::vector<FlowAccount> accounts;
   for (const Flow& ends : meant) {

@@ -34,6 +34,10 @@ class KernelFlows {
   // What the worker has carried of flows that it has handed over. Returns what belongs to flows that it has been given
   // back meanwhile.
   [[nodiscard]] std::vector<FlowAccount> add(const std::vector<FlowAccount>& accounts);
+  // Where a firewall may drop what is left to the kernel (Interception::forward_drops), one flow is tried first. If
+  // nothing comes back to it any more, it is returned, for the worker to have again, and no more are taken.
+  [[nodiscard]] Result<std::vector<FlowAccount>> judge_trial();
+  [[nodiscard]] bool are_dropped() const { return trial_ == Trial::failed; }
   // Reads the counters; ends what is idle.
   [[nodiscard]] Result<> look();
   // look(), from time to time.
@@ -60,6 +64,9 @@ class KernelFlows {
   };
 
   [[nodiscard]] bool may_be_handed_over(const Flow& flow) const;
+  // How many of so many new flows the kernel may have now.
+  [[nodiscard]] std::size_t room_for(std::size_t count);
+  [[nodiscard]] Result<std::vector<FlowAccount>> give_back(const std::vector<Flow>& flows);
   void count(const DirectCount& count, std::chrono::system_clock::time_point now);
   [[nodiscard]] static FlowAccount account_of(const Flow& ends, const State& state);
   void tell_end(const Flow& ends, const State& state, CloseReason reason);
@@ -73,6 +80,8 @@ class KernelFlows {
   std::unordered_map<Flow, State, Hash> flows_;
   std::unordered_map<Flow, Clock::time_point, Hash> given_back_;  // lately: when
   Totals totals_;
+  enum class Trial : std::uint8_t { none, running, passed, failed } trial_ = Trial::none;
+  Flow on_trial_;
 };
 
 }  // namespace limpid

@@ -161,8 +161,17 @@ class Supervisor {
       co_await pause_for(io_, look_every);
       if (state_ == "draining") co_return;
       interception_->look();
+      judge_trial();
       reopen_listeners();
     }
+  }
+
+  void judge_trial() {
+    const Result<std::vector<FlowAccount>> back = kernel_flows_->judge_trial();
+    if (!back) return spdlog::warn("{}", back.error().what);
+    tell_worker(MessageKind::flows_given_back, *back);
+    if (!back->empty())
+      for (const std::string& sentence : interception_->forward_drops()) spdlog::warn("{}", sentence);
   }
 
   void reopen_listeners() {
@@ -298,6 +307,8 @@ class Supervisor {
                       "CAP_SYS_RESOURCE, or "
                       "raise fs.pipe-user-pages-soft",
                       prepared_.pipes.count(), most_pipes));
+    if (kernel_flows_->are_dropped())
+      for (const std::string& sentence : interception_->forward_drops()) status.degraded.push_back(sentence);
     if (!prepared_.access_sink->trouble().empty()) status.degraded.push_back(prepared_.access_sink->trouble());
     return status;
   }

@@ -80,11 +80,25 @@ bool drops_by_default(const NftChain& chain) {
 
 // iptables-nft's tables are iptables' to change.
 std::string rule_to_add(const NftChain& chain, Mark mark) {
-  if (chain.table == "filter" && chain.name == "INPUT" && (chain.family == "ip" || chain.family == "ip6"))
-    return fmt::format("{} -I INPUT -m mark --mark {} -j ACCEPT", chain.family == "ip" ? "iptables" : "ip6tables",
-                       mark.text());
+  const bool is_built_in = chain.name == "INPUT" || chain.name == "FORWARD";
+  if (chain.table == "filter" && is_built_in && (chain.family == "ip" || chain.family == "ip6"))
+    return fmt::format("{} -I {} -m mark --mark {} -j ACCEPT", chain.family == "ip" ? "iptables" : "ip6tables",
+                       chain.name, mark.text());
   return fmt::format("nft insert rule {} {} {} meta mark and 0x{:08x} == 0x{:08x} accept", chain.family, chain.table,
                      chain.name, mark.mask, mark.bits);
+}
+
+// Base chains of that hook that drop by default and do not accept that mark: a sentence each.
+std::vector<std::string> drops(const std::vector<NftChain>& chains, std::string_view hook, Mark mark,
+                               std::string_view what_then) {
+  std::vector<std::string> sentences;
+  for (const NftChain& chain : chains) {
+    if (!is_base_of(chain, hook) || !drops_by_default(chain)) continue;
+    if (std::ranges::any_of(chain.rules, [&](const std::string& rule) { return only_accepts(rule, mark); })) continue;
+    sentences.push_back(
+        fmt::format("{} drops what it does not know, and {}: {}", where(chain), what_then, rule_to_add(chain, mark)));
+  }
+  return sentences;
 }
 
 }  // namespace
@@ -175,15 +189,12 @@ bool uses_conntrack(const std::vector<NftChain>& chains) {
 }
 
 std::vector<std::string> input_drops(const std::vector<NftChain>& chains, const Intercept& settings) {
-  std::vector<std::string> sentences;
-  for (const NftChain& chain : chains) {
-    if (!is_base_of(chain, "input") || !drops_by_default(chain)) continue;
-    if (std::ranges::any_of(chain.rules, [&](const std::string& rule) { return only_accepts(rule, settings.mark); }))
-      continue;
-    sentences.push_back(fmt::format("{} drops what it does not know, and intercepted connections come through it: {}",
-                                    where(chain), rule_to_add(chain, settings.mark)));
-  }
-  return sentences;
+  return drops(chains, "input", settings.mark, "intercepted connections come through it");
+}
+
+std::vector<std::string> forward_drops(const std::vector<NftChain>& chains, const Intercept& settings) {
+  return drops(chains, "forward", settings.own_mark,
+               "it does so with a UDP flow left to the kernel, so they are all relayed");
 }
 
 std::uint64_t cookies_sent(std::string_view netstat) {

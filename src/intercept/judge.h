@@ -37,6 +37,8 @@ struct NftChain {
 // Chains of the input hook that drop by default and know no exception for our mark: a sentence each, with the rule to
 // add.
 [[nodiscard]] std::vector<std::string> input_drops(const std::vector<NftChain>& chains, const Intercept& settings);
+// Likewise of the forward hook and own_mark, which UDP flows carry that the kernel forwards by itself.
+[[nodiscard]] std::vector<std::string> forward_drops(const std::vector<NftChain>& chains, const Intercept& settings);
 
 // TcpExt SyncookiesSent in the text of /proc/net/netstat; 0 if it does not say.
 [[nodiscard]] std::uint64_t cookies_sent(std::string_view netstat);

@@ -119,6 +119,17 @@ TEST(Judge, FindsInputChainsThatDropWhatIsIntercepted) {
               ElementsAre(HasSubstr("ip6tables -I INPUT -m mark --mark 0x10000000/0x10000000 -j ACCEPT")));
 }
 
+TEST(Judge, FindsForwardChainsThatDropWhatIsLeftToTheKernel) {
+  NftChain chain{"inet", "host", "fwd", "type filter hook forward priority filter; policy drop;", {}};
+  EXPECT_THAT(forward_drops({chain}, {}),
+              ElementsAre(HasSubstr("nft insert rule inet host fwd meta mark and 0x40000000 == 0x40000000 accept")));
+  EXPECT_THAT(input_drops({chain}, {}), IsEmpty());
+  chain.rules = {"meta mark & 0x40000000 == 0x40000000 accept"};
+  EXPECT_THAT(forward_drops({chain}, {}), IsEmpty());
+  EXPECT_THAT(forward_drops({{"ip", "filter", "FORWARD", chain.hook, {}}}, {}),
+              ElementsAre(HasSubstr("iptables -I FORWARD -m mark --mark 0x40000000/0x40000000 -j ACCEPT")));
+}
+
 TEST(Judge, FindsInputChainsWhoseLastRuleRefusesTheRest) {
   const std::string hook = "type filter hook input priority filter; policy accept;";
   EXPECT_THAT(input_drops({{"inet", "f", "in", hook, {"counter reject with icmpx admin-prohibited"}}}, {}), SizeIs(1));

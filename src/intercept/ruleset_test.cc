@@ -66,8 +66,8 @@ table inet limpid {
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40011 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_from_clients {
-		ip saddr . udp sport . ip daddr . udp dport @direct4 accept
-		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 accept
+		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		# A destination on the clients' side: the chain "udp_answers" takes what it sends.
 		ip saddr . udp sport . ip daddr . udp dport @answers4 return
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 return
@@ -75,6 +75,8 @@ table inet limpid {
 		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
+		# Nobody forwards it.
+		ip6 saddr fe80::/10 return
 		fib daddr type @not_routed return
 		ip daddr @bypass4 return
 		ip saddr @bypass_from4 return
@@ -89,9 +91,11 @@ table inet limpid {
 	chain udp_answers {
 		type filter hook prerouting priority dstnat + 5; policy accept;
 		meta l4proto != udp return
+		# Taken, or counted, in the chain "clients".
 		meta mark & 0x10000000 == 0x10000000 return
-		iifname != @clients ip saddr . udp sport . ip daddr . udp dport @direct4 accept
-		iifname != @clients ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 accept
+		meta mark & 0x40000000 == 0x40000000 return
+		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		ip saddr . udp sport . ip daddr . udp dport @answers4 goto udp_answer
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
 	}
@@ -228,10 +232,14 @@ table inet limpid {
 		# So early, fragments are not together yet.
 		ip frag-off & 0x3fff != 0x0 return
 		exthdr frag exists return
+		# Up from the bridge they are, but nothing tells any more that they may be fragmented again.
+		meta nfproto ipv6 meta length > 1500 return
 		udp dport != @take_udp return
 		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
+		# Nobody forwards it.
+		ip6 saddr fe80::/10 return
 		fib daddr type @not_routed return
 		ip6 daddr @bypass6 return
 		ip6 saddr @bypass_from6 return
@@ -241,8 +249,10 @@ table inet limpid {
 	chain udp_answers {
 		type filter hook prerouting priority dstnat + 5; policy accept;
 		meta l4proto != udp return
+		# Taken, or counted, in the chain "clients".
 		meta mark & 0x10000000 == 0x10000000 return
-		iifname != @clients ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		meta mark & 0x40000000 == 0x40000000 return
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
 	}
 	chain syn {
@@ -334,6 +344,8 @@ table inet limpid {
 		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
 		ip6 hoplimit < 2 return
+		# Nobody forwards it.
+		ip6 saddr fe80::/10 return
 		fib daddr type @not_routed return
 		ip6 daddr @bypass6 return
 		ip6 saddr @bypass_from6 return
@@ -389,7 +401,8 @@ TEST(Ruleset, KeepsForeignBitsWhereverItSetsAMark) {
   plan.settings.local = true;
   const std::string text = ruleset(plan, everything);
   EXPECT_EQ(count(text, "mark set "), count(text, "mark set meta mark & 0xefffffff | 0x10000000") +
-                                          count(text, "mark set meta mark & 0xdfffffff | 0x20000000"));
+                                          count(text, "mark set meta mark & 0xdfffffff | 0x20000000") +
+                                          count(text, "mark set meta mark & 0xbfffffff | 0x40000000"));
 }
 
 TEST(Ruleset, HasOneRuleForHoweverManyPortsAndPrefixes) {
@@ -423,8 +436,6 @@ TEST(Ruleset, LeavesNoFlowToTheKernelWithoutHandover) {
 
 TEST(Ruleset, ShowsTheGuardWhatTheKernelForwardsByItself) {
   Plan plan = example_plan();
-  EXPECT_THAT(ruleset(plan, everything), HasSubstr("@direct4 accept"));
-  plan.settings.without_us = WithoutUs::closed;
   EXPECT_THAT(ruleset(plan, everything),
               HasSubstr("@direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept"));
   EXPECT_THAT(guard(plan), HasSubstr("meta mark & 0x40000000 == 0x40000000 return"));

@@ -100,6 +100,7 @@ Result<Survey> Surveyor::look(const Plan& plan, const Conditions& current) {
   const std::vector<NftChain> chains = parse_ruleset(*listing);
   survey.conflicts = mark_conflicts(chains, plan.settings);
   survey.degraded = input_drops(chains, plan.settings);
+  if (plan.handover) survey.forward_drops = forward_drops(chains, plan.settings);
   if (const auto looked = look_at_fib(plan, survey); !looked) return failure_in("survey", looked);
   if (const auto looked = look_at_links(survey); !looked) return failure_in("survey", looked);
   look_at_ipv6(survey);

@@ -15,11 +15,12 @@
 namespace limpid {
 
 struct Survey {
-  std::vector<std::string> conflicts;  // we must not start: who holds what, and which key to change
-  std::vector<std::string> degraded;   // we may, but: a sentence each, with what to do
-  bool conntrack = false;              // in use by others: their rules say so, or it was on at the first look
-  bool bridge = false;                 // one that hands its packets to iptables
-  bool cookies = false;                // SYN cookies: always on, or sent since the first look
+  std::vector<std::string> conflicts;      // we must not start: who holds what, and which key to change
+  std::vector<std::string> degraded;       // we may, but: a sentence each, with what to do
+  bool conntrack = false;                  // in use by others: their rules say so, or it was on at the first look
+  bool bridge = false;                     // one that hands its packets to iptables
+  std::vector<std::string> forward_drops;  // chains that may drop UDP flows left to the kernel: a sentence each
+  bool cookies = false;                    // SYN cookies: always on, or sent since the first look
 
   [[nodiscard]] Conditions conditions(bool taking) const {
     return {.taking = taking, .zones = conntrack, .early = bridge, .cookies = cookies};

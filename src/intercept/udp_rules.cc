@@ -24,13 +24,12 @@ void add_tproxy(const Plan& plan, std::uint16_t DatagramPorts::* clear, std::uin
   }
 }
 
-// What the kernel is to forward by itself: counted, and where a guard stands, shown to it as ours.
-void add_direct(const Plan& plan, std::string_view where, Lines& rules) {
+// What the kernel is to forward by itself: counted, and marked for the guard and for forward chains to see.
+void add_direct(const Plan& plan, Lines& rules) {
   if (!plan.handover) return;
-  const std::string pass =
-      plan.settings.without_us == WithoutUs::closed ? give(plan.settings.own_mark) + " accept" : "accept";
+  const std::string pass = give(plan.settings.own_mark) + " accept";
   for (const int family : families(plan))
-    rules.push_back(fmt::format("{}{} @direct{} {}", where, words(family).datagram, words(family).digit, pass));
+    rules.push_back(fmt::format("{} @direct{} {}", words(family).datagram, words(family).digit, pass));
 }
 
 void add_hops(Lines& rules) {
@@ -43,12 +42,14 @@ void add_hops(Lines& rules) {
 void add_questions(const Plan& plan, Lines& rules) {
   rules.push_back("udp dport != @take_udp return");
   add_hops(rules);
+  rules.push_back("# Nobody forwards it.");
+  rules.push_back("ip6 saddr fe80::/10 return");
   add_exceptions(plan, rules);
 }
 
 Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zone) {
   Lines rules;
-  add_direct(plan, "", rules);
+  add_direct(plan, rules);
   rules.push_back("# A destination on the clients' side: the chain \"udp_answers\" takes what it sends.");
   for (const int family : families(plan))
     rules.push_back(fmt::format("{} @answers{} return", words(family).datagram, words(family).digit));
@@ -56,6 +57,8 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zon
     rules.push_back("# So early, fragments are not together yet.");
     rules.push_back("ip frag-off & 0x3fff != 0x0 return");
     rules.push_back("exthdr frag exists return");
+    rules.push_back("# Up from the bridge they are, but nothing tells any more that they may be fragmented again.");
+    rules.push_back("meta nfproto ipv6 meta length > 1500 return");
   }
   add_questions(plan, rules);
   for (const int family : families(plan))
@@ -68,9 +71,10 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zon
 
 // Behind masquerade's undoing: the client's own address is there again.
 Chain answers_chain(const Plan& plan) {
-  Lines rules = {"meta l4proto != udp return", fmt::format("{} return", has("meta mark", plan.settings.mark))};
-  // The clients' own datagrams have been counted.
-  add_direct(plan, plan.settings.interfaces.empty() ? "" : "iifname != @clients ", rules);
+  Lines rules = {"meta l4proto != udp return", "# Taken, or counted, in the chain \"clients\".",
+                 fmt::format("{} return", has("meta mark", plan.settings.mark)),
+                 fmt::format("{} return", has("meta mark", plan.settings.own_mark))};
+  add_direct(plan, rules);
   for (const int family : families(plan))
     rules.push_back(fmt::format("{} @answers{} goto udp_answer", words(family).datagram, words(family).digit));
   return {"udp_answers", "type filter hook prerouting priority dstnat + 5;", std::move(rules)};
@@ -102,7 +106,7 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
 Chain local_udp_chain(const Plan& plan) {
   Lines rules = {fmt::format("{} accept", has("meta mark", plan.settings.own_mark))};
   add_own_exceptions(plan, rules);
-  add_direct(plan, "", rules);
+  add_direct(plan, rules);
   add_questions(plan, rules);
   rules.push_back("goto steer");
   return {"local_udp", "", std::move(rules)};

@@ -27,11 +27,17 @@ struct CallbacksFree {
 
 // What has come in so far for one request.
 struct Conversation {
+  unsigned int sequence = 0;  // of the request
   std::vector<NetlinkAnswer> answers;
   bool is_over = false;
   bool is_interrupted = false;
   int error = 0;  // errno
 };
+
+// Instead of libnl's own check, which a request that could not be sent would put out of step for good.
+int on_sequence(nl_msg* message, void* conversation) {
+  return nlmsg_hdr(message)->nlmsg_seq == static_cast<Conversation*>(conversation)->sequence ? NL_OK : NL_SKIP;
+}
 
 int on_answer(nl_msg* message, void* conversation) {
   static_cast<Conversation*>(conversation)->answers.emplace_back(nlmsg_hdr(message));
@@ -70,6 +76,7 @@ Result<Conversation> converse(nl_sock* socket, std::string_view name, nl_msg* re
   Conversation conversation;
   std::unique_ptr<nl_cb, CallbacksFree> callbacks(nl_cb_alloc(NL_CB_DEFAULT));
   CHECK(callbacks != nullptr);
+  nl_cb_set(callbacks.get(), NL_CB_SEQ_CHECK, NL_CB_CUSTOM, on_sequence, &conversation);
   nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_answer, &conversation);
   nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_done, &conversation);
   nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_acknowledgement, &conversation);
@@ -79,6 +86,7 @@ Result<Conversation> converse(nl_sock* socket, std::string_view name, nl_msg* re
   nlmsg_hdr(request)->nlmsg_seq = NL_AUTO_SEQ;  // a second attempt is a new request
   if (const int sent = nl_send_auto(socket, request); sent < 0)
     return failure(fmt::format("{}: {}", name, nl_geterror(sent)));
+  conversation.sequence = nlmsg_hdr(request)->nlmsg_seq;
   while (!conversation.is_over)
     if (const int received = nl_recvmsgs(socket, callbacks.get()); received < 0 && !conversation.is_over)
       return failure(fmt::format("{}: {}", name, nl_geterror(received)));

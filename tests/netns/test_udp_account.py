@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What is told of each flow: one line of the access log, and the counters.
 import json
+import os
+import signal
 
 import pytest
 from support import traffic, udp
@@ -187,6 +189,26 @@ def test_the_access_log_can_be_off(lab, run, family):
     udp.exchange(client, server)
     assert limpid.stop() == 0
     assert limpid.access_log() == []
+
+
+def test_the_access_log_is_opened_again_on_sigusr1(lab, run, tmp_path, family):
+    log = tmp_path / "access.log"
+    limpid = run("--access-log", log, "--answered-timeout", "300ms")
+    server = udp.bound(lab, family)
+
+    def leave_a_line_of_each():
+        relayed, forwarded = udp.client(lab, family), udp.client(lab, family)
+        udp.exchange(relayed, server)
+        udp.hand_over(limpid, forwarded, server)
+        wanted = [f'"client":"{udp.name(relayed)}"', f'"client":"{udp.name(forwarded)}"']
+        eventually(lambda: log.exists() and all(words in log.read_text() for words in wanted), what="both lines")
+
+    leave_a_line_of_each()
+    os.rename(log, tmp_path / "access.log.1")
+    limpid.signal(signal.SIGUSR1)
+    eventually(log.exists, what="a new log")
+    leave_a_line_of_each()
+    assert [path.read_text().count("\n") for path in (log, tmp_path / "access.log.1")] == [2, 2]
 
 
 def test_status_tells_of_flows_and_datagrams(lab, run, family):

@@ -61,6 +61,7 @@ def test_errors_say_file_line_and_column(tmp_path, text, expected):
         (("--udp-flows-per-client", "many"), "udp-flows-per-client"),
         (("--unanswered-timeout", "soon"), "unanswered-timeout"),
         (("--answered-timeout", "soon"), "answered-timeout"),
+        (("--source", "self"), "udp"),
     ],
     ids=lambda value: value if isinstance(value, str) else "_".join(value).strip("-"),
 )

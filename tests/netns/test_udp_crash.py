@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Limpid dies, whole or in part, or is stopped, with flows alive: open, they go on directly; closed, they are refused.
+import errno
 import os
 import signal
 
@@ -133,6 +134,14 @@ def test_everything_killed_closed_refuses_until_the_next_start_serves_again(lab,
     flows.expect_refused()
     run.withdraw()
     flows.expect_direct()
+
+
+def test_killed_closed_refuses_local_programs_too(lab, run, family):
+    run("--local", "--without-us", "closed").kill(*ALL)
+    server = udp.bound(lab, family)
+    assert udp.refusal(udp.client(lab, family, namespace=lab.gateway)) in (errno.EPERM, *udp.REFUSALS)
+    run.withdraw()
+    udp.exchange(udp.client(lab, family, namespace=lab.gateway), server)
 
 
 def test_the_guard_spares_what_is_never_taken(lab, run, family):

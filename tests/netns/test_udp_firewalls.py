@@ -161,3 +161,29 @@ def test_a_port_that_is_forwarded_to_a_client_works_in_both_directions(lab, run,
     outside = udp.client(lab, family, family.gateway_wan, port=9000, namespace=lab.server)
     for _ in range(3):
         udp.exchange(outside, service)
+
+
+def test_behind_a_forward_chain_that_drops_flows_are_relayed_and_it_says_so(lab, run, family):
+    # The kernel asks that chain about a flow handed over: what has worked so far is dropped.
+    lab.gateway.nft("table inet theirs { chain onward { type filter hook forward priority filter; policy drop; }; }")
+    limpid = run()
+    client, server = udp.flow(lab, family)
+    udp.hand_over(limpid, client, server)
+    client.send(b"into the void")
+    status = limpid.wait_status(lambda now: now["degraded"], "the flow is not answered any more", 5)
+    for _ in range(2 * udp.HANDOVER_AFTER):
+        udp.exchange(client, server)
+    other = udp.client(lab, family)
+    for _ in range(2 * udp.HANDOVER_AFTER):
+        udp.exchange(other, server)
+    assert limpid.status()["udp"] == {"flows": 2, "handed_over": 0}
+
+    (sentence,) = status["degraded"]
+    rule = sentence.rpartition(": nft ")[2]
+    assert "theirs" in sentence and rule.startswith("insert rule inet theirs onward ")
+    lab.gateway.run("nft", rule)
+    limpid.wait_status(lambda now: not now["degraded"], "the rule has been seen", 5)
+    accepted = udp.client(lab, family)
+    udp.hand_over(limpid, accepted, server)
+    udp.exchange(accepted, server)
+    lab.gateway.run("nft", "flush", "chain", "inet", "theirs", "onward")

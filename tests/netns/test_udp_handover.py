@@ -196,7 +196,9 @@ def test_a_flow_handed_over_does_not_notice_that_the_worker_stands_still(lab, li
         os.kill(worker, signal.SIGCONT)
 
 
-def test_a_flow_handed_over_does_not_notice_that_the_worker_dies(lab, limpid, family):
+@pytest.mark.parametrize("without_us", ["open", "closed"])
+def test_a_flow_handed_over_does_not_notice_that_the_worker_dies(lab, run, family, without_us):
+    limpid = run("--without-us", without_us)
     client, server = udp.flow(lab, family)
     udp.hand_over(limpid, client, server)
     worker = limpid.kill("worker")["worker"]
@@ -206,6 +208,8 @@ def test_a_flow_handed_over_does_not_notice_that_the_worker_dies(lab, limpid, fa
     assert udp.entry(limpid, client)
     take_back(limpid, "all", 1)
     expect_carrier(lab, family, False, client, server)
+    limpid.stop()
+    run.withdraw()
 
 
 def test_a_flow_handed_over_that_was_idle_is_a_new_flow(lab, run, family):
@@ -224,3 +228,19 @@ def test_the_table_of_flows_handed_over_is_the_owners_alone(lab, limpid, family)
     lab.gateway.run("nft", "flush", "ruleset")
     expect_carrier(lab, family, True, client, server)
     assert udp.entry(limpid, client)
+
+
+def test_a_flow_between_two_interfaces_of_clients_is_handed_over_and_counted_once(lab, run, family):
+    limpid = run("--answered-timeout", "500ms", defaults=("--interface", "lan0,wan0", "--udp", "all"))
+    up, up_server = udp.flow(lab, family)
+    down_server = udp.bound(lab, family, lab.client, port=9000)
+    down = udp.client(lab, family, family.client, port=9000, namespace=lab.server)
+    for client, server in (up, up_server), (down, down_server):
+        udp.hand_over(limpid, client, server)
+        expect_carrier(lab, family, True, client, server, 5)
+    lines = limpid.sessions_logged(2)
+    count = udp.HANDOVER_AFTER // 2 + 1 + 5
+    assert {(line["client"], line["datagrams_up"], line["datagrams_down"]) for line in lines} == {
+        (udp.name(up), count, count),
+        (udp.name(down), count, count),
+    }

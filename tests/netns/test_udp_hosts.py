@@ -44,6 +44,15 @@ def test_a_bridge_that_calls_iptables_is_survived(lab, run, family):
     assert limpid.status()["conditions"]["early"]
 
 
+def test_behind_such_a_bridge_fragments_are_forwarded(lab, run, family):
+    put_client_behind_a_bridge(lab)
+    eventually(lambda: bridge_forwards(lab))
+    run("--handover", "off", defaults=("--interface", "br0", "--udp", "8080"))
+    client, server = udp.flow(lab, family)
+    for number, size in enumerate((8192, 100, udp.LARGEST, 100)):
+        udp.exchange(client, server, udp.payload(number, size), udp.payload(number + 10, size))
+
+
 def test_a_machine_without_ipv6_is_served_in_ipv4_and_says_so(lab, run):
     for device in "all", "default", "lo":
         lab.gateway.sysctl(f"ipv6.conf.{device}.disable_ipv6", 1)

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from support import processes, udp
+from support.deadline import eventually
 from support.families import IPV4
 from support.firewalls import source_seen, use
 from support.lab import PORT
@@ -68,13 +69,22 @@ def test_they_pass_a_firewall_and_masquerade(lab, run, family, kind):
         udp.expect_all(client, datagrams)
 
 
+def can_bind(sock, port):
+    try:
+        sock.bind(("", port))
+    except OSError as error:
+        assert error.errno == errno.EADDRINUSE
+        return False
+    return True
+
+
 def test_the_port_of_a_flow_stays_free_for_local_services(lab, run, family):
     run("--handover", "off")
     client, server = udp.flow(lab, family, source_port=40000)
     both_ways(client, server, pieces(40, 1350))
     for port in 40000, PORT:
         service = lab.keep(lab.gateway.socket(family.af, socket.SOCK_DGRAM))
-        service.bind(("", port))
+        eventually(lambda: can_bind(service, port), 1.0, "a batch is over, and its socket closed")
     both_ways(client, server, pieces(40, 1350))
 
 

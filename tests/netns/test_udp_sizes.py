@@ -5,7 +5,7 @@ import json
 import pytest
 from support import packets, udp
 from support.deadline import eventually, stays_silent
-from support.families import IPV4
+from support.families import IPV4, IPV6
 from support.lab import PORT
 from support.runner import TAKE_UDP
 
@@ -33,6 +33,12 @@ def test_a_datagram_in_fragments_arrives_whole(lab, run, family, size):
     for number in range(3):
         both_ways(client, server, [udp.payload(number, size)])
     limpid.wait_udp(datagrams_up=3, datagrams_down=3, bytes_up=3 * size, bytes_down=3 * size)
+
+
+def test_the_largest_datagram_of_ipv6_arrives_whole(lab, run):
+    run("--handover", "off")
+    client, server = udp.flow(lab, IPV6)
+    both_ways(client, server, [udp.payload(1, 65527)])  # no IP header counts there
 
 
 def test_a_handed_over_flow_carries_fragments_too(lab, limpid, family):

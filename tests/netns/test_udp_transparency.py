@@ -101,6 +101,13 @@ def test_a_server_that_speaks_first_is_heard_and_answered(lab, run, family):
         assert udp.receive(server).source == (family.client, 40000)
 
 
+def test_where_connections_keep_the_address_alone_datagrams_keep_the_port_too(lab, run, family):
+    run("--source", "address", "--tcp", "8080")
+    client, server = udp.flow(lab, family)
+    with udp.relayed(lab, family):
+        udp.exchange(client, server)
+
+
 @pytest.mark.parametrize("handover", ["auto", "off"])
 def test_a_flow_from_before_the_start_goes_on(lab, run, family, handover):
     client, server = udp.flow(lab, family)
