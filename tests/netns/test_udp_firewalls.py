@@ -168,7 +168,9 @@ def test_behind_a_forward_chain_that_drops_flows_are_relayed_and_it_says_so(lab,
     lab.gateway.nft("table inet theirs { chain onward { type filter hook forward priority filter; policy drop; }; }")
     limpid = run()
     client, server = udp.flow(lab, family)
-    udp.hand_over(limpid, client, server)
+    for _ in range(udp.HANDOVER_AFTER // 2):
+        udp.exchange(client, server)
+    eventually(lambda: udp.entry(limpid, client), what="the flow on trial")
     client.send(b"into the void")
     status = limpid.wait_status(lambda now: now["degraded"], "the flow is not answered any more", 5)
     for _ in range(2 * udp.HANDOVER_AFTER):
