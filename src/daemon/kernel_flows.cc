@@ -80,9 +80,9 @@ std::vector<FlowAccount> KernelFlows::add(const std::vector<FlowAccount>& accoun
   std::vector<FlowAccount> back;
   for (const FlowAccount& account : accounts) {
     if (const auto found = flows_.find(account.ends); found != flows_.end()) {
-      found->second.time = account.time;
-      found->second.up = account.up;
-      found->second.down = account.down;
+      found->second.time = std::min(found->second.time, account.time);
+      found->second.up += account.up;
+      found->second.down += account.down;
     } else if (given_back_.contains(account.ends)) {
       back.push_back(account);
     }

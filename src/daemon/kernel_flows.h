@@ -31,8 +31,8 @@ class KernelFlows {
   // Hands them over, all or none, but for those that the worker has been given back and may not know of yet. Returns
   // what the kernel has now. What the worker asks for is not trusted: a flow that we would not have taken is an Error.
   [[nodiscard]] Result<std::vector<Flow>> take(const std::vector<Flow>& flows);
-  // What the worker has carried of flows that it has handed over. Returns what belongs to flows that it has been given
-  // back meanwhile.
+  // What the worker has carried of flows that it has handed over, or has carried besides. Returns what belongs to flows
+  // that it has been given back meanwhile.
   [[nodiscard]] std::vector<FlowAccount> add(const std::vector<FlowAccount>& accounts);
   // Where a firewall may drop what is left to the kernel (Interception::forward_drops), one flow is tried first. If
   // nothing comes back to it any more, it is returned, for the worker to have again, and no more are taken.

@@ -20,6 +20,8 @@ constexpr int errors_a_second = 1000;
 // Of flows that wait for the supervisor, or for its answer.
 constexpr std::size_t most_waiting = 4096;
 constexpr std::size_t most_a_message = 40;
+// Datagrams of a flow that was handed over, which the rules had sent to us before.
+constexpr std::chrono::seconds still_under_way{1};
 constexpr std::uint16_t domain_port = 53;  // one question, one answer (RFC 1035)
 
 // This machine's address on the way to `to`.
@@ -189,9 +191,10 @@ void UdpRelay::send_error(DatagramSender& sender, const DatagramSender::Refused&
 void UdpRelay::settle() {
   const Reactor::Clock::time_point now = worker_.reactor().now();
   if (has_been_told_.load(std::memory_order_relaxed)) take_what_was_told();
-  hand_over();
+  forget_handed_over();
   table_.expire(now);
-  worker_.counters().flows.set(table_.size());
+  hand_over();
+  worker_.counters().flows.set(table_.size() - std::min(table_.size(), leaving_.size()));
   if (now < next_refill_) return;
   next_refill_ = now + std::chrono::milliseconds(250);
   errors_left_ = errors_a_second / 4;
@@ -230,8 +233,9 @@ void UdpRelay::take_what_was_told() {
       switch (one.answer) {
         case Answer::taken:
           if (flow == nullptr) break;  // its time has run out meanwhile, and it is accounted for
-          handed_over_.push_back({flow->ends, flow->time, flow->up, flow->down});
-          table_.forget(*flow);
+          flow->handover = UdpFlow::Handover::done;
+          let_go(*flow);
+          leaving_.push_back({flow->ends, now + still_under_way});
           break;
         case Answer::refused:
           if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
@@ -243,9 +247,25 @@ void UdpRelay::take_what_was_told() {
           table_.use(*flow, &UdpFlow::up, account.up, now);
           table_.use(*flow, &UdpFlow::down, account.down, now);
           flow->handover = UdpFlow::Handover::never;
+          std::erase_if(leaving_, [&](const Leaving& one) { return one.ends == account.ends; });
           break;
       }
     }
+  }
+}
+
+// The supervisor has the flow's account; what it carries from now on, too.
+void UdpRelay::let_go(UdpFlow& flow) {
+  if (flow.up.datagrams + flow.down.datagrams > 0) handed_over_.push_back({flow.ends, flow.time, flow.up, flow.down});
+  flow.up = flow.down = {};
+}
+
+void UdpRelay::forget_handed_over() {
+  for (; !leaving_.empty() && leaving_.front().until <= worker_.reactor().now(); leaving_.pop_front()) {
+    UdpFlow* const flow = table_.find(leaving_.front().ends);
+    if (flow == nullptr || flow->handover != UdpFlow::Handover::done) continue;
+    let_go(*flow);
+    table_.forget(*flow);
   }
 }
 
@@ -253,7 +273,10 @@ Reactor::Clock::time_point UdpRelay::next_deadline(Reactor::Clock::time_point ot
   return table_.next_deadline(otherwise);
 }
 
-void UdpRelay::end() { table_.end_all(CloseReason::withdrawn); }
+void UdpRelay::end() {
+  table_.end_all(CloseReason::withdrawn);
+  hand_over();
+}
 
 void UdpRelay::count_dropped() {
   std::uint64_t dropped = 0;
@@ -262,6 +285,10 @@ void UdpRelay::count_dropped() {
 }
 
 void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
+  if (flow.handover == UdpFlow::Handover::done) {
+    handed_over_.push_back({flow.ends, flow.time, flow.up, flow.down});
+    return;
+  }
   worker_.account({.time = flow.time,
                    .protocol = Protocol::udp,
                    .client = flow.ends.client,

@@ -2,6 +2,7 @@
 // UDP on one path thread: what comes in at the listeners is counted as part of a flow and sent on, requests as the
 // client, answers as the destination. Flows that go direct are handed over to the kernel (docs/data-path.md).
 #pragma once
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -84,6 +85,8 @@ class UdpRelay {
   void flush(DatagramSender& sender);
   void send_error(DatagramSender& sender, const DatagramSender::Refused& refused);
   void take_what_was_told();
+  void let_go(UdpFlow& flow);
+  void forget_handed_over();
   void hand_over();
   void count_dropped();
   void account(const UdpFlow& flow, CloseReason reason);
@@ -98,7 +101,12 @@ class UdpRelay {
   std::vector<Datagram> received_;
   std::vector<Flow> to_hand_over_;
   std::vector<FlowAccount> handed_over_;  // of which the supervisor has not got the account yet
-  int errors_left_ = 0;                   // ICMP errors that may be sent until the next refill
+  struct Leaving {
+    Flow ends;
+    Reactor::Clock::time_point until;
+  };
+  std::deque<Leaving> leaving_;  // the kernel has them
+  int errors_left_ = 0;          // ICMP errors that may be sent until the next refill
   Reactor::Clock::time_point next_refill_{};
   std::mutex told_mutex_;
   std::vector<Told> told_;

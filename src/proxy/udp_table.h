@@ -37,8 +37,9 @@ struct UdpFlow : Deadline, boost::intrusive::list_base_hook<boost::intrusive::ta
   Reactor::Clock::time_point started, used;
   Carried up, down;
   bool is_local = false;  // of this machine: answers go to the program's socket, past us
-  // To the kernel: not yet, asked for, or never (it has refused, or gave the flow back).
-  enum class Handover : std::uint8_t { open, asked, never } handover = Handover::open;
+  // To the kernel: not yet, asked for, done (and here for as long as datagrams may still be under way to us), or never
+  // (it has refused, or gave the flow back).
+  enum class Handover : std::uint8_t { open, asked, done, never } handover = Handover::open;
 
   [[nodiscard]] bool is_answered() const { return down.datagrams > 0; }
   // One question, and as far as can be seen its answer.
