@@ -247,7 +247,7 @@ void UdpRelay::take_what_was_told() {
           table_.use(*flow, &UdpFlow::up, account.up, now);
           table_.use(*flow, &UdpFlow::down, account.down, now);
           flow->handover = UdpFlow::Handover::never;
-          std::erase_if(leaving_, [&](const Leaving& one) { return one.ends == account.ends; });
+          std::erase_if(leaving_, [&](const Leaving& leaving) { return leaving.ends == account.ends; });
           break;
       }
     }
