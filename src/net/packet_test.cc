@@ -72,11 +72,11 @@ TEST(Headers, HaveARightChecksumWhateverThePayload) {
       HeaderBytes bytes;
       const std::size_t headers = write_headers(bytes, one.datagram);
       const std::string udp(bytes.data() + headers - udp_header_size, udp_header_size);
-      EXPECT_EQ(sum_of(pseudo_header(one.datagram.source.address, one.datagram.destination.address,
-                                     udp_header_size + size, IPPROTO_UDP) +
-                       udp + payload),
-                0xffff)
-          << destination << ", " << size << " bytes";
+      std::string whole = pseudo_header(one.datagram.source.address, one.datagram.destination.address,
+                                        udp_header_size + size, IPPROTO_UDP);
+      whole += udp;
+      whole += payload;
+      EXPECT_EQ(sum_of(whole), 0xffff) << destination << ", " << size << " bytes";
     }
   }
 }

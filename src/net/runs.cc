@@ -41,18 +41,19 @@ std::uint16_t Runs::flow_of(std::span<const Datagram> datagrams, std::uint16_t a
 
 std::span<const Run> Runs::find(std::span<const Datagram> datagrams) {
   CHECK(datagrams.size() <= most);
+  const auto count = static_cast<std::uint16_t>(datagrams.size());
   first_of_flow_.assign(slots, none);
   next_.assign(datagrams.size(), none);
   flow_.resize(datagrams.size());
   last_.resize(datagrams.size());
-  for (std::uint16_t at = 0; at < datagrams.size(); ++at) {
+  for (std::uint16_t at = 0; at < count; ++at) {
     const std::uint16_t first = flow_[at] = flow_of(datagrams, at);
     if (first != at) next_[last_[first]] = at;
     last_[first] = at;
   }
   runs_.clear();
   order_.clear();
-  for (std::uint16_t first = 0; first < datagrams.size(); ++first) {
+  for (std::uint16_t first = 0; first < count; ++first) {
     if (flow_[first] != first) continue;
     std::size_t bytes = 0;
     bool is_open = false;  // the run may go on
