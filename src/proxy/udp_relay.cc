@@ -235,7 +235,8 @@ void UdpRelay::take_what_was_told() {
           if (flow == nullptr) break;  // its time has run out meanwhile, and it is accounted for
           flow->handover = UdpFlow::Handover::done;
           let_go(*flow);
-          leaving_.push_back({flow->ends, now + still_under_way});
+          leaving_.push_back({flow->ends, now + std::min<std::chrono::milliseconds>(
+                                                    still_under_way, worker_.settings().udp.answered_timeout / 4)});
           break;
         case Answer::refused:
           if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
@@ -270,7 +271,7 @@ void UdpRelay::forget_handed_over() {
 }
 
 Reactor::Clock::time_point UdpRelay::next_deadline(Reactor::Clock::time_point otherwise) const {
-  return table_.next_deadline(otherwise);
+  return table_.next_deadline(leaving_.empty() ? otherwise : std::min(otherwise, leaving_.front().until));
 }
 
 void UdpRelay::end() {
