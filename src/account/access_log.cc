@@ -36,11 +36,23 @@ void append_line(std::string& out, const AccessRecord& record) {
   if (udp)
     fmt::format_to(std::back_inserter(out), R"("datagrams_up":{},"datagrams_down":{},)", record.datagrams_up,
                    down(record.datagrams_down));
-  fmt::format_to(std::back_inserter(out),
-                 R"("bytes_up":{},"bytes_down":{},"duration":{:.6f},"via":"{}","reason":"{}"}})"
-                 "\n",
+  fmt::format_to(std::back_inserter(out), R"("bytes_up":{},"bytes_down":{},"duration":{:.6f},"via":"{}",)",
                  record.bytes_up, down(record.bytes_down), duration<double>(record.duration).count(),
-                 record.via == Via::relay ? "relay" : "kernel", name_of(record.reason));
+                 record.via == Via::relay ? "relay" : "kernel");
+  const auto name = [&](std::string_view key, std::string_view value) {
+    if (value.empty())
+      fmt::format_to(std::back_inserter(out), R"("{}":null,)", key);
+    else
+      fmt::format_to(std::back_inserter(out), R"("{}":"{}",)", key, value);
+  };
+  name("app", record.app ? name_of(*record.app) : "");
+  name("host", record.host);
+  name("rule", record.rule);
+  name("upstream", record.upstream);
+  fmt::format_to(std::back_inserter(out),
+                 R"("reason":"{}"}})"
+                 "\n",
+                 name_of(record.reason));
 }
 
 void AccessLog::add(const AccessRecord& record) {

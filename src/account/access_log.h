@@ -4,22 +4,25 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "account/close_reason.h"
 #include "account/counters.h"
 #include "base/fd.h"
-#include "net/address.h"
+#include "policy/application.h"
+#include "policy/flow.h"
 
 namespace limpid {
 
 enum class SourceKept : unsigned char { port, address, no };
 [[nodiscard]] std::string_view name_of(SourceKept kept);
 
-enum class Protocol : unsigned char { tcp, udp };
 enum class Via : unsigned char { relay, kernel };
 
-// One session, or one UDP flow, as the access log tells it. `host`, `rule` and `upstream` will follow `via`.
+// One session, or one UDP flow, as the access log tells it. The names are JSON as they are (parse_name() in
+// config/value.h, parse_host_pattern() in policy/host_table.h); where they are empty the log says null.
 struct AccessRecord {
   std::chrono::system_clock::time_point time;  // of accept, or of the first datagram
   Protocol protocol = Protocol::tcp;
@@ -32,7 +35,11 @@ struct AccessRecord {
   std::uint64_t bytes_up = 0;  // of the stream, or of the datagrams' payloads
   std::uint64_t bytes_down = 0;
   std::chrono::nanoseconds duration{};
-  Via via = Via::relay;  // the kernel: handed over to it, if only for the last part
+  Via via = Via::relay;              // the kernel: handed over to it, if only for the last part
+  std::optional<Application> app{};  // nothing: its first bytes were not looked at
+  std::string_view host{};           // that the client claims to mean
+  std::string_view rule{};           // that has decided
+  std::string_view upstream{};       // that it went through
   CloseReason reason = CloseReason::error;
 };
 

@@ -30,10 +30,23 @@ Ends pipe_ends() {
 TEST(AccessLog, IsOneJsonObjectALine) {
   std::string line;
   append_line(line, record());
-  EXPECT_EQ(line, R"({"time":"2023-11-14T22:13:20.123Z","proto":"tcp","client":"10.1.0.2:5000",)"
-                  R"("destination":"[2001:db8::1]:443","source_kept":"port","bytes_up":17,"bytes_down":1000000000000,)"
-                  R"("duration":1.500250,"via":"relay","reason":"done"})"
-                  "\n");
+  EXPECT_EQ(line,
+            R"({"time":"2023-11-14T22:13:20.123Z","proto":"tcp","client":"10.1.0.2:5000",)"
+            R"("destination":"[2001:db8::1]:443","source_kept":"port","bytes_up":17,"bytes_down":1000000000000,)"
+            R"("duration":1.500250,"via":"relay","app":null,"host":null,"rule":null,"upstream":null,"reason":"done"})"
+            "\n");
+}
+
+TEST(AccessLog, TellsWhatWasDecidedAndWhy) {
+  AccessRecord session = record();
+  session.app = Application::tls;
+  session.host = "x.example";
+  session.rule = "no ads";
+  session.upstream = "office";
+  std::string line;
+  append_line(line, session);
+  EXPECT_NE(line.find(R"("via":"relay","app":"tls","host":"x.example","rule":"no ads","upstream":"office","reason":)"),
+            std::string::npos);
 }
 
 TEST(AccessLog, TellsAFlowsDatagrams) {
@@ -46,7 +59,7 @@ TEST(AccessLog, TellsAFlowsDatagrams) {
   append_line(line, flow);
   EXPECT_NE(line.find(R"("proto":"udp")"), std::string::npos);
   EXPECT_NE(line.find(R"("source_kept":"port","datagrams_up":3,"datagrams_down":4,"bytes_up":17)"), std::string::npos);
-  EXPECT_NE(line.find(R"("via":"kernel","reason":"done"})"), std::string::npos);
+  EXPECT_NE(line.find(R"("via":"kernel","app":null,)"), std::string::npos);
   flow.down_is_known = false;
   line.clear();
   append_line(line, flow);

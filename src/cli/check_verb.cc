@@ -21,8 +21,13 @@ int check_verb(const Config& config) {
       .udp4 = {.request = 5300, .request_df = 5301, .here = 5302, .here_df = 5303, .answer = 5304, .answer_df = 5305},
       .udp6 = {.request = 5300, .request_df = 5300, .here = 5301, .here_df = 5301, .answer = 5302, .answer_df = 5302},
       .handover = udp && config.transparency.handover == Handover::automatic,
+      .rules = kernel_rules(config.rules),
       .worker_uid = account->account.uid,
       .cgroup = {}};
+  for (std::size_t place = 0; place < config.rules.size(); ++place)
+    std::printf("# Rule %zu \"%s\" is decided by %s.\n", place + 1, config.rules[place].name.c_str(),
+                plan.rules.decides[place] ? "the kernel" : "limpid");
+  if (!config.rules.empty()) std::printf("\n");
   std::fputs(describe(plan, {.taking = true}).c_str(), stdout);
   return 0;
 }

@@ -30,7 +30,9 @@ struct CommandLine {
   std::string config_file;
   std::string control_socket = default_control_socket;
   bool json = false;
+  bool enforce = false;
   std::string take_back;
+  DecideOptions flow;
   std::deque<KeyOption> keys;  // CLI11 keeps references to the values
 };
 
@@ -58,8 +60,8 @@ void add_keys(CLI::App& verb, CommandLine& line) {
   }
 }
 
-// The configuration of file and command line; nothing, and every error on standard error, if there are any.
-std::optional<Config> read_config(const CommandLine& line) {
+// The configuration of file and command line.
+std::expected<Config, ConfigErrors> load(const CommandLine& line) {
   Overrides overrides;
   for (const KeyOption& entry : line.keys)
     if (entry.option->count() > 0) {
@@ -67,8 +69,12 @@ std::optional<Config> read_config(const CommandLine& line) {
       const bool bare_flag = entry.key->is_flag() && entry.values == std::vector<std::string>{""};
       overrides.push_back({entry.key, bare_flag ? std::vector<std::string>{} : entry.values});
     }
-  const std::expected<Config, ConfigErrors> config =
-      load_config(line.config_file.empty() ? std::nullopt : std::optional(line.config_file), overrides);
+  return load_config(line.config_file.empty() ? std::nullopt : std::optional(line.config_file), overrides);
+}
+
+// Nothing, and every error on standard error, if there are any.
+std::optional<Config> read_config(const CommandLine& line) {
+  const std::expected<Config, ConfigErrors> config = load(line);
   if (config) return *config;
   // Those with a place begin with it, as editors and people expect.
   for (const ConfigError& error : config.error())
@@ -100,7 +106,7 @@ int run_command_line(int argc, char** argv) {
       "limpid");
   app.set_version_flag("--version", LIMPID_VERSION);
   app.require_subcommand(1);
-  CommandLine run_line, check_line, status_line, flows_line, withdraw_line;
+  CommandLine run_line, check_line, decide_line, status_line, reload_line, flows_line, withdraw_line;
 
   CLI::App& run = *app.add_subcommand("run", "Intercept and serve, in the foreground, until SIGTERM");
   add_config_file(run, run_line);
@@ -109,9 +115,22 @@ int run_command_line(int argc, char** argv) {
   CLI::App& check = *app.add_subcommand("check", "Judge the configuration; print the kernel state `run` would install");
   add_config_file(check, check_line);
   add_keys(check, check_line);
+  CLI::App& decide = *app.add_subcommand("decide", "Tell which rule would decide about a flow, and why");
+  add_config_file(decide, decide_line);
+  decide.add_option("--client", decide_line.flow.client, "Who opens it")->type_name("ADDRESS:PORT")->required();
+  decide.add_option("--to", decide_line.flow.to, "Where to")->type_name("ADDRESS:PORT")->required();
+  decide.add_option("--host", decide_line.flow.host, "The host that it names in TLS, HTTP or QUIC")->type_name("NAME");
+  decide.add_option("--app", decide_line.flow.app, "What it speaks: tls, http, quic, ssh or unknown")
+      ->type_name("NAME");
+  decide.add_option("--proto", decide_line.flow.proto, "tcp or udp")->type_name("NAME")->capture_default_str();
+  add_keys(decide, decide_line);
   CLI::App& status = *app.add_subcommand("status", "Tell what the running limpid does");
   add_control_socket(status, status_line);
   status.add_flag("--json", status_line.json, "As JSON");
+  CLI::App& reload = *app.add_subcommand("reload", "Have the running limpid read its configuration again");
+  add_control_socket(reload, reload_line);
+  reload.add_flag("--enforce", reload_line.enforce,
+                  "End sessions and flows that the new rules would not have let go where they go");
   CLI::App& flows = *app.add_subcommand("flows", "List the UDP flows that the kernel forwards by itself");
   add_control_socket(flows, flows_line);
   flows.add_flag("--json", flows_line.json, "As JSON");
@@ -135,10 +154,14 @@ int run_command_line(int argc, char** argv) {
   }
   if (run)
     return with_config(run_line, [&](const Config& config) {
-      return run_supervisor({.config = config, .control_socket = run_line.control_socket});
+      return run_supervisor(
+          {.config = config, .control_socket = run_line.control_socket, .load = [&] { return load(run_line); }});
     });
   if (check) return with_config(check_line, check_verb);
+  if (decide)
+    return with_config(decide_line, [&](const Config& config) { return decide_verb(config, decide_line.flow); });
   if (status) return status_verb(status_line.control_socket, status_line.json);
+  if (reload) return reload_verb(reload_line.control_socket, reload_line.enforce);
   if (flows)
     return flows_verb(flows_line.control_socket, flows_line.json,
                       take_back.count() > 0 ? std::optional(flows_line.take_back) : std::nullopt);

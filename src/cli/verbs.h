@@ -15,7 +15,21 @@ inline constexpr int exit_usage = 2;
 // Prints the kernel state that `run` would install. Touches nothing.
 [[nodiscard]] int check_verb(const Config& config);
 
+// Prints which rule would decide about a flow, and why those before it would not. Needs no running limpid.
+struct DecideOptions {
+  std::string client;         // "10.1.2.3:5000"
+  std::string to;             // likewise
+  std::string host;           // may be empty
+  std::string app;            // likewise
+  std::string proto = "tcp";  // or "udp"
+};
+[[nodiscard]] int decide_verb(const Config& config, const DecideOptions& options);
+
 [[nodiscard]] int status_verb(const std::string& control_socket, bool as_json);
+
+// Has the running limpid read its configuration again; whatever is wrong with it is told, and nothing changes then.
+// `enforce`: what the new policy would not have let go where it goes ends.
+[[nodiscard]] int reload_verb(const std::string& control_socket, bool enforce);
 
 // The UDP flows that the kernel forwards by itself; or takes those back that a filter means (policy/flow_filter.h).
 [[nodiscard]] int flows_verb(const std::string& control_socket, bool as_json,

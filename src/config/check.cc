@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -65,6 +66,89 @@ void check_udp_source(const Config& config, const Origins& origins, ConfigErrors
          "or choose \"client\" or \"address\""});
 }
 
+// ---- [[upstream]] and [[rule]]
+
+// One entry, and what can be wrong with it. A message begins with what people call it.
+class EntryCheck {
+ public:
+  EntryCheck(std::string_view table, std::size_t place, std::string_view name, const Origins& origins,
+             ConfigErrors& errors)
+      : origin_(entry_origin(table, place)),
+        name_(name.empty() ? fmt::format("{} {}", table, place + 1) : fmt::format("{} \"{}\"", table, name)),
+        origins_(origins),
+        errors_(errors) {}
+
+  [[nodiscard]] bool has(std::string_view key) const { return origins_.has(path(key)); }
+  // Neither the key nor the entry as a whole says something that was refused.
+  [[nodiscard]] bool is_usable(std::string_view key) const { return origins_.is_usable(path(key)); }
+  // At the key's place, or where there is none, the entry's.
+  void refuse(std::string_view key, std::string_view what) {
+    errors_.push_back({origins_.place_of(has(key) ? path(key) : origin_), fmt::format("{}: {}", name_, what)});
+  }
+
+ private:
+  [[nodiscard]] std::string path(std::string_view key) const { return fmt::format("{}.{}", origin_, key); }
+
+  std::string origin_;
+  std::string name_;
+  const Origins& origins_;
+  ConfigErrors& errors_;
+};
+
+template <class Entry>
+void check_name(const std::vector<Entry>& entries, std::size_t place, EntryCheck& entry) {
+  const std::string& name = entries[place].name;
+  if (!entry.is_usable("name") || name.empty()) return;
+  const auto same = std::ranges::find(entries, name, &Entry::name);
+  if (static_cast<std::size_t>(same - entries.begin()) < place) entry.refuse("name", "there is another of this name");
+}
+
+bool is_word_of_action(std::string_view name) {
+  return name == action_direct || name == action_reject || name == action_drop;
+}
+
+void check_upstreams(const Config& config, const Origins& origins, ConfigErrors& errors) {
+  for (std::size_t place = 0; place < config.upstreams.size(); ++place) {
+    const Upstream& upstream = config.upstreams[place];
+    EntryCheck entry("upstream", place, upstream.name, origins, errors);
+    check_name(config.upstreams, place, entry);
+    if (upstream.name.empty() && entry.is_usable("name"))
+      entry.refuse("name", "name it, name = \"...\": rules send flows there by its name");
+    if (is_word_of_action(upstream.name))
+      entry.refuse("name", "\"direct\", \"reject\" and \"drop\" are actions of their own: choose another name");
+    if (!entry.has("type")) entry.refuse("type", "say what it is: type = \"socks5\", \"http-connect\" or \"fixed\"");
+    if (upstream.address.empty() && entry.is_usable("address"))
+      entry.refuse("address", "say where it is: address = [\"192.0.2.7:1080\"]");
+    if (upstream.username.empty() != upstream.password_file.empty() && entry.is_usable("username") &&
+        entry.is_usable("password_file"))
+      entry.refuse("username", "username and password_file go together");
+    if (!entry.has("type") || !entry.is_usable("type")) continue;
+    const bool is_fixed = upstream.type == UpstreamType::fixed;
+    if (is_fixed)
+      for (const char* key : {"username", "password_file", "send"})
+        if (entry.has(key)) entry.refuse(key, fmt::format("{} is for socks5 and http-connect", key));
+    if (!is_fixed && upstream.proxy_protocol != ProxyProtocol::off)
+      entry.refuse("proxy_protocol",
+                   "proxy_protocol is for fixed upstreams: the others are told the destination alone");
+  }
+}
+
+void check_rules(const Config& config, const Origins& origins, ConfigErrors& errors) {
+  for (std::size_t place = 0; place < config.rules.size(); ++place) {
+    const Rule& rule = config.rules[place];
+    EntryCheck entry("rule", place, rule.name, origins, errors);
+    check_name(config.rules, place, entry);
+    if (!entry.has("action")) {
+      entry.refuse("action", "say what it does: action = \"direct\", \"reject\", \"drop\" or the name of an upstream");
+    } else if (entry.is_usable("action") && !is_word_of_action(rule.action) &&
+               std::ranges::find(config.upstreams, rule.action, &Upstream::name) == config.upstreams.end()) {
+      entry.refuse("action", fmt::format("there is no [[upstream]] named \"{}\": action is \"direct\", \"reject\", "
+                                         "\"drop\" or the name of one",
+                                         rule.action));
+    }
+  }
+}
+
 }  // namespace
 
 ConfigErrors check(const Config& config, const Origins& origins) {
@@ -73,6 +157,8 @@ ConfigErrors check(const Config& config, const Origins& origins) {
   check_marks(config, origins, errors);
   check_keep_port(config, origins, errors);
   check_udp_source(config, origins, errors);
+  check_upstreams(config, origins, errors);
+  check_rules(config, origins, errors);
   return errors;
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "net/address.h"
+#include "policy/rule.h"
 
 namespace limpid {
 
@@ -43,6 +43,7 @@ struct Transparency {
 struct Limits {
   std::uint64_t sessions = 0;  // 0: as many as the file descriptors allow
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds identify_timeout = std::chrono::milliseconds(300);
   std::chrono::milliseconds idle_timeout = std::chrono::hours(2);
   std::chrono::milliseconds half_closed_timeout = std::chrono::minutes(10);
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
@@ -70,6 +71,8 @@ struct Config {
   Limits limits;
   Log log;
   Process process;
+  std::vector<Upstream> upstreams;
+  std::vector<Rule> rules;  // the first that matches decides
   bool operator==(const Config&) const = default;
 };
 

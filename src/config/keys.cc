@@ -3,18 +3,20 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "config/value.h"
+#include "policy/host_table.h"
 
 namespace limpid {
 namespace {
 
 struct Words {
   std::string_view path;
-  std::string_view option;
-  std::string_view placeholder;
-  std::string_view help;
+  std::string_view option{};
+  std::string_view placeholder{};
+  std::string_view help{};
   std::string_view wanted;
 };
 
@@ -28,48 +30,92 @@ constexpr Shape shape_of() {
     return Shape::text;
 }
 
-// A key with one value: Config's member Table, its member Field, and what reads it.
-template <auto Table, auto Field, auto Parse>
-constexpr Key one(const Words& words) {
-  using Value = std::remove_cvref_t<decltype(std::declval<Config>().*Table.*Field)>;
+template <class Value>
+struct Plain {
+  using type = Value;
+};
+template <class Value>
+struct Plain<std::optional<Value>> {
+  using type = Value;
+};
+
+// A key with one value. `Access` finds it in an Object, `Parse` reads it.
+template <class Object, auto Access, auto Parse>
+constexpr KeyOf<Object> single(const Words& words) {
+  using Value = std::remove_cvref_t<decltype(Access(std::declval<Object&>()))>;
+  using Content = typename Plain<Value>::type;
   return {.path = words.path,
           .option = words.option,
           .placeholder = words.placeholder,
           .help = words.help,
           .wanted = words.wanted,
-          .shape = shape_of<Value>(),
-          .set = [](Config& config, std::string_view text) -> Result<> {
+          .shape = shape_of<Content>(),
+          .set = [](Object& object, std::string_view text) -> Result<> {
             auto value = Parse(text);
             if (!value) return std::unexpected(std::move(value).error());
-            config.*Table.*Field = *std::move(value);
+            Access(object) = *std::move(value);
             return {};
           },
-          .clear = [](Config&) {},
-          .texts = [](const Config& config) { return std::vector{value_text(config.*Table.*Field)}; }};
+          .clear = [](Object&) {},
+          .texts = [](const Object& object) -> std::vector<std::string> {
+            const Value& value = Access(object);
+            if constexpr (std::is_same_v<Value, Content>)
+              return {value_text(value)};
+            else
+              return value ? std::vector{value_text(*value)} : std::vector<std::string>{};
+          }};
 }
 
 // A key with a list of values, read one by one.
-template <auto Table, auto Field, auto Parse>
-constexpr Key list(const Words& words) {
+template <class Object, auto Access, auto Parse>
+constexpr KeyOf<Object> several(const Words& words) {
   return {.path = words.path,
           .option = words.option,
           .placeholder = words.placeholder,
           .help = words.help,
           .wanted = words.wanted,
           .shape = Shape::list,
-          .set = [](Config& config, std::string_view text) -> Result<> {
+          .set = [](Object& object, std::string_view text) -> Result<> {
             auto value = Parse(text);
             if (!value) return std::unexpected(std::move(value).error());
-            (config.*Table.*Field).push_back(*std::move(value));
+            Access(object).push_back(*std::move(value));
             return {};
           },
-          .clear = [](Config& config) { (config.*Table.*Field).clear(); },
+          .clear = [](Object& object) { Access(object).clear(); },
           .texts =
-              [](const Config& config) {
+              [](const Object& object) {
                 std::vector<std::string> texts;
-                for (const auto& value : config.*Table.*Field) texts.push_back(value_text(value));
+                for (const auto& value : Access(object)) texts.push_back(value_text(value));
                 return texts;
               }};
+}
+
+// Config's member Table, its member Field, and what reads it.
+template <auto Table, auto Field>
+constexpr auto in_table = [](auto& config) -> auto& { return config.*Table.*Field; };
+template <auto Table, auto Field, auto Parse>
+constexpr Key one(const Words& words) {
+  return single<Config, in_table<Table, Field>, Parse>(words);
+}
+template <auto Table, auto Field, auto Parse>
+constexpr Key list(const Words& words) {
+  return several<Config, in_table<Table, Field>, Parse>(words);
+}
+
+// The same of an entry of a list of tables, which the command line cannot set.
+struct EntryWords {
+  std::string_view path;
+  std::string_view wanted;
+};
+template <auto Field>
+constexpr auto in_entry = [](auto& entry) -> auto& { return entry.*Field; };
+template <class Entry, auto Field, auto Parse>
+constexpr KeyOf<Entry> one_of(const EntryWords& words) {
+  return single<Entry, in_entry<Field>, Parse>({.path = words.path, .wanted = words.wanted});
+}
+template <class Entry, auto Field, auto Parse>
+constexpr KeyOf<Entry> list_of(const EntryWords& words) {
+  return several<Entry, in_entry<Field>, Parse>({.path = words.path, .wanted = words.wanted});
 }
 
 constexpr std::string_view a_mark = "a mark in quotes like \"0x10000000/0x10000000\"";
@@ -124,6 +170,9 @@ constexpr auto table_of_keys = std::to_array<Key>({
     one<&Config::limits, &Limits::connect_timeout, parse_timeout>({"limits.connect_timeout", "--connect-timeout",
                                                                    "TIME", "How long a destination may take to accept",
                                                                    a_duration}),
+    one<&Config::limits, &Limits::identify_timeout, parse_timeout>(
+        {"limits.identify_timeout", "--identify-timeout", "TIME",
+         "How long to wait for a client's first bytes where a rule asks for a host or an application", a_duration}),
     one<&Config::limits, &Limits::idle_timeout, parse_timeout>({"limits.idle_timeout", "--idle-timeout", "TIME",
                                                                 "End a session that has moved no byte for so long",
                                                                 a_duration}),
@@ -155,7 +204,47 @@ constexpr auto table_of_keys = std::to_array<Key>({
         {"process.user", "--user", "NAME", "The worker's user", "a user's name in quotes"}),
 });
 
+constexpr auto table_of_rule_keys = std::to_array<KeyOf<Rule>>({
+    one_of<Rule, &Rule::name, parse_name>({"rule.name", "a name in quotes"}),
+    list_of<Rule, &Rule::from, &Prefix::parse>({"rule.from", prefixes}),
+    list_of<Rule, &Rule::to, &Prefix::parse>({"rule.to", prefixes}),
+    list_of<Rule, &Rule::port, parse_ports>({"rule.port", "a list of ports in quotes like [\"80\", \"8000-8999\"]"}),
+    one_of<Rule, &Rule::proto, parse_proto>({"rule.proto", "\"tcp\" or \"udp\""}),
+    list_of<Rule, &Rule::host, parse_host_pattern>(
+        {"rule.host", "a list of names like [\"example.com\", \"*.example.com\"]"}),
+    one_of<Rule, &Rule::host_file, parse_path>({"rule.host_file", "a path in quotes"}),
+    list_of<Rule, &Rule::app, parse_app>({"rule.app", "a list like [\"tls\", \"http\"]"}),
+    one_of<Rule, &Rule::time, parse_day_part>({"rule.time", "a part of the day like \"22:00-06:00\""}),
+    one_of<Rule, &Rule::action, parse_name>(
+        {"rule.action", "\"direct\", \"reject\", \"drop\" or the name of an upstream"}),
+});
+
+constexpr auto table_of_upstream_keys = std::to_array<KeyOf<Upstream>>({
+    one_of<Upstream, &Upstream::name, parse_name>({"upstream.name", "a name in quotes"}),
+    one_of<Upstream, &Upstream::type, parse_upstream_type>(
+        {"upstream.type", "\"socks5\", \"http-connect\" or \"fixed\""}),
+    list_of<Upstream, &Upstream::address, &Endpoint::parse>(
+        {"upstream.address", "a list of addresses with their ports like [\"192.0.2.7:1080\", \"[2001:db8::7]:1080\"]"}),
+    one_of<Upstream, &Upstream::username, parse_username>({"upstream.username", "text in quotes"}),
+    one_of<Upstream, &Upstream::password_file, parse_path>({"upstream.password_file", "a path in quotes"}),
+    one_of<Upstream, &Upstream::send, parse_send>({"upstream.send", "\"address\" or \"host\""}),
+    one_of<Upstream, &Upstream::proxy_protocol, parse_proxy_protocol>(
+        {"upstream.proxy_protocol", "\"off\", \"v1\" or \"v2\""}),
+    one_of<Upstream, &Upstream::source, parse_upstream_source>(
+        {"upstream.source", "\"self\", \"address\" or \"client\""}),
+    one_of<Upstream, &Upstream::when_down, parse_when_down>(
+        {"upstream.when_down", "\"reject\", \"direct\" or \"drop\""}),
+    one_of<Upstream, &Upstream::hash, parse_hash>({"upstream.hash", "\"off\" or \"client\""}),
+    one_of<Upstream, &Upstream::sessions, parse_sessions>({"upstream.sessions", "a number without quotes, like 0"}),
+    one_of<Upstream, &Upstream::connect_timeout, parse_timeout>({"upstream.connect_timeout", a_duration}),
+    one_of<Upstream, &Upstream::check_interval, parse_timeout>({"upstream.check_interval", a_duration}),
+});
+
 }  // namespace
+
+std::span<const KeyOf<Rule>> rule_keys() { return table_of_rule_keys; }
+
+std::span<const KeyOf<Upstream>> upstream_keys() { return table_of_upstream_keys; }
 
 std::span<const Key> config_keys() { return table_of_keys; }
 

@@ -14,20 +14,22 @@ namespace limpid {
 // What a value looks like in TOML.
 enum class Shape { flag, number, text, list };
 
-struct Key {
+// Of an Object: all settings (Config), or one entry of a list of tables, [[rule]] or [[upstream]].
+template <class Object>
+struct KeyOf {
   std::string_view path;         // "intercept.tcp"
-  std::string_view option;       // "--tcp"
+  std::string_view option;       // "--tcp"; empty: only a file can set it
   std::string_view placeholder;  // of the option's value in the help: "PORT,..."
   std::string_view help;         // a line without its default and without a full stop
   std::string_view wanted;       // "a list of ports like [\"80\", \"8000-8999\"]": completes "must be"
   Shape shape;
 
   // Reads one value; that of a list is added to what is there already.
-  Result<> (*set)(Config& config, std::string_view text);
+  Result<> (*set)(Object& object, std::string_view text);
   // Empties a list; does nothing to other shapes.
-  void (*clear)(Config& config);
-  // The value as `set` reads it: exactly one text, or one for each entry of a list.
-  std::vector<std::string> (*texts)(const Config& config);
+  void (*clear)(Object& object);
+  // The value as `set` reads it: one text, or one for each entry of a list; none where the value may be absent and is.
+  std::vector<std::string> (*texts)(const Object& object);
 
   [[nodiscard]] std::string_view table() const { return path.substr(0, path.find('.')); }
   [[nodiscard]] std::string_view name() const { return path.substr(path.find('.') + 1); }
@@ -35,9 +37,15 @@ struct Key {
   [[nodiscard]] bool is_list() const { return shape == Shape::list; }
 };
 
+using Key = KeyOf<Config>;
+
 // In the order of limpid.toml(5); the keys of a table are neighbours.
 [[nodiscard]] std::span<const Key> config_keys();
 // Null if there is no such key.
 [[nodiscard]] const Key* find_key(std::string_view path);
+
+// Of an entry of [[rule]] and of [[upstream]]; they have no options.
+[[nodiscard]] std::span<const KeyOf<Rule>> rule_keys();
+[[nodiscard]] std::span<const KeyOf<Upstream>> upstream_keys();
 
 }  // namespace limpid

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The one part of the configuration that reads a file.
+// The one part of the configuration that reads files: the configuration itself, and those that it names.
 #pragma once
 #include <expected>
 #include <optional>
@@ -9,7 +9,8 @@
 
 namespace limpid {
 
-// parse_config() of a file, or of none: then the command line says it all.
+// parse_config() of a file, or of none: then the command line says it all. Lists of names and passwords are read, and
+// judged, as well.
 [[nodiscard]] std::expected<Config, ConfigErrors> load_config(const std::optional<std::string>& path,
                                                               const Overrides& overrides);
 

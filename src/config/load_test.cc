@@ -46,7 +46,7 @@ TEST_F(Load, SaysWhatToDoAboutAFileThatCannotBeRead) {
   EXPECT_EQ(load_config(missing, {}).error().front().text(), missing + ": open: No such file or directory" + advice);
   EXPECT_EQ(load_config(directory_, {}).error().front().text(),
             directory_.string() + ": read: Is a directory" + advice);
-  EXPECT_EQ(load_config("/dev/zero", {}).error().front().text(), "/dev/zero: larger than 1 MiB" + advice);
+  EXPECT_EQ(load_config("/dev/zero", {}).error().front().text(), "/dev/zero: larger than 16777216 bytes" + advice);
   EXPECT_EQ(load_config("", {}).error().front().place, SourcePlace());
 }
 

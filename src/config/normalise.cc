@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "config/normalise.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string_view>
 #include <tuple>
@@ -55,6 +57,13 @@ Config normalise(Config config) {
   intercept.udp = normalise(std::move(intercept.udp));
   intercept.bypass = normalise(std::move(intercept.bypass));
   intercept.bypass_from = normalise(std::move(intercept.bypass_from));
+  for (std::size_t place = 0; place < config.rules.size(); ++place) {
+    Rule& rule = config.rules[place];
+    if (rule.name.empty()) rule.name = fmt::format("rule {}", place + 1);
+    rule.from = normalise(std::move(rule.from));
+    rule.to = normalise(std::move(rule.to));
+    rule.port = normalise(std::move(rule.port));
+  }
   return config;
 }
 

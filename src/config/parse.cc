@@ -92,11 +92,20 @@ class Reader {
     settings_.errors.push_back({std::move(where), std::move(message)});
   }
   void read_table(const toml::table& table, std::string_view name);
-  void read_key(const Key& key, const toml::node& node);
+  // [[rule]] and [[upstream]]. `keys` of an entry, which is added to `entries`.
+  template <class Entry>
+  void read_entries(const toml::key& name, const toml::node& node, std::span<const KeyOf<Entry>> keys,
+                    std::vector<Entry>& entries);
+  // `origin` is the key's name in Origins, `object` what it belongs to.
+  template <class Object>
+  void read_key(const KeyOf<Object>& key, const std::string& origin, const toml::node& node, Object& object);
   void refuse_unknown_table(const toml::key& name, const toml::node& node);
-  void refuse_unknown_key(std::string_view table, const toml::key& name);
+  template <class Object>
+  void refuse_unknown_key(std::string_view table, const toml::key& name, std::span<const KeyOf<Object>> keys);
   // `prefix` opens the messages: the key's name, where the place does not name it already.
-  void set(const Key& key, const SourcePlace& where, const std::vector<Item>& items, std::string_view prefix);
+  template <class Object>
+  void set(const KeyOf<Object>& key, const std::string& origin, const SourcePlace& where,
+           const std::vector<Item>& items, std::string_view prefix, Object& object);
 
   Settings settings_;
 };
@@ -113,6 +122,14 @@ void Reader::read_file(std::string_view text) {
     return;
   }
   for (const auto& [name, node] : document.table()) {
+    if (name.str() == "rule") {
+      read_entries(name, node, rule_keys(), settings_.config.rules);
+      continue;
+    }
+    if (name.str() == "upstream") {
+      read_entries(name, node, upstream_keys(), settings_.config.upstreams);
+      continue;
+    }
     const bool is_known = std::ranges::find(config_keys(), name.str(), &Key::table) != config_keys().end();
     if (!is_known)
       refuse_unknown_table(name, node);
@@ -127,13 +144,34 @@ void Reader::read_file(std::string_view text) {
 void Reader::read_table(const toml::table& table, std::string_view name) {
   for (const auto& [key_name, node] : table) {
     if (const Key* key = find_key(fmt::format("{}.{}", name, key_name.str())))
-      read_key(*key, node);
+      read_key(*key, std::string(key->path), node, settings_.config);
     else
-      refuse_unknown_key(name, key_name);
+      refuse_unknown_key(name, key_name, config_keys());
   }
 }
 
-void Reader::read_key(const Key& key, const toml::node& node) {
+template <class Entry>
+void Reader::read_entries(const toml::key& name, const toml::node& node, std::span<const KeyOf<Entry>> keys,
+                          std::vector<Entry>& entries) {
+  const toml::array* const array = node.as_array();
+  if (array == nullptr || !array->is_homogeneous(toml::node_type::table))
+    return refuse(place(name.source()), fmt::format("\"{0}\" is a list of tables: write [[{0}]]", name.str()));
+  for (const toml::node& element : *array) {
+    const std::string entry_name = entry_origin(name.str(), entries.size());
+    settings_.origins.keys[entry_name] = {place(element.source()), true};
+    Entry& entry = entries.emplace_back();
+    for (const auto& [key_name, value] : *element.as_table()) {
+      const auto key = std::ranges::find(keys, key_name.str(), &KeyOf<Entry>::name);
+      if (key != keys.end())
+        read_key(*key, fmt::format("{}.{}", entry_name, key_name.str()), value, entry);
+      else
+        refuse_unknown_key(name.str(), key_name, keys);
+    }
+  }
+}
+
+template <class Object>
+void Reader::read_key(const KeyOf<Object>& key, const std::string& origin, const toml::node& node, Object& object) {
   const SourcePlace where = place(node.source());
   std::vector<Item> items;
   bool is_right = true;
@@ -152,8 +190,8 @@ void Reader::read_key(const Key& key, const toml::node& node) {
   } else {
     add(node);
   }
-  set(key, where, items, fmt::format("{}: ", key.path));
-  if (!is_right) settings_.origins.keys.find(key.path)->second.usable = false;
+  set(key, origin, where, items, fmt::format("{}: ", key.path), object);
+  if (!is_right) settings_.origins.keys[origin].usable = false;
 }
 
 void Reader::read_override(const Override& override) {
@@ -173,16 +211,18 @@ void Reader::read_override(const Override& override) {
     refuse(where, fmt::format("takes one value, not {}", items.size()));
     items.clear();
   }
-  set(key, where, items, "");
+  set(key, std::string(key.path), where, items, "", settings_.config);
 }
 
-void Reader::set(const Key& key, const SourcePlace& where, const std::vector<Item>& items, std::string_view prefix) {
-  key.clear(settings_.config);
-  Origins::Origin& origin = settings_.origins.keys[std::string(key.path)] = {where, true};
+template <class Object>
+void Reader::set(const KeyOf<Object>& key, const std::string& origin_name, const SourcePlace& where,
+                 const std::vector<Item>& items, std::string_view prefix, Object& object) {
+  key.clear(object);
+  Origins::Origin& origin = settings_.origins.keys[origin_name] = {where, true};
   if (!key.is_list() && items.empty()) origin.usable = false;
   for (const Item& item : items) {
-    const Result<> done = is_plain_text(item.text) ? key.set(settings_.config, item.text)
-                                                   : failure("has control characters or is not UTF-8");
+    const Result<> done =
+        is_plain_text(item.text) ? key.set(object, item.text) : failure("has control characters or is not UTF-8");
     if (done) continue;
     refuse(item.place, fmt::format("{}{}", prefix, done.error().what));
     origin.usable = false;
@@ -197,18 +237,19 @@ void Reader::refuse_unknown_table(const toml::key& name, const toml::node& node)
                   fmt::format("unknown key \"{}\"{}", name.str(),
                               is_known ? fmt::format(": it belongs under [{}]", same_name->table()) : ""));
   }
-  std::vector<std::string_view> tables;
+  std::vector<std::string_view> tables = {"rule", "upstream"};
   for (const Key& key : config_keys()) tables.push_back(key.table());
   const std::string_view nearest = closest(name.str(), tables);
   refuse(place(name.source()), fmt::format("unknown table [{}]{}", name.str(),
                                            nearest.empty() ? "" : fmt::format(": did you mean [{}]?", nearest)));
 }
 
-void Reader::refuse_unknown_key(std::string_view table, const toml::key& name) {
+template <class Object>
+void Reader::refuse_unknown_key(std::string_view table, const toml::key& name, std::span<const KeyOf<Object>> keys) {
   const std::string what = fmt::format("unknown key \"{}.{}\"", table, name.str());
   const auto same_name = std::ranges::find(config_keys(), name.str(), &Key::name);
   std::vector<std::string_view> names;
-  for (const Key& key : config_keys())
+  for (const KeyOf<Object>& key : keys)
     if (key.table() == table) names.push_back(key.name());
   const std::string_view nearest = closest(name.str(), names);
   if (same_name != config_keys().end())
@@ -228,9 +269,7 @@ Settings read_settings(std::string_view text, std::string_view file_name, const 
   return std::move(reader).take();
 }
 
-std::expected<Config, ConfigErrors> parse_config(std::string_view text, std::string_view file_name,
-                                                 const Overrides& overrides) {
-  Settings settings = read_settings(text, file_name, overrides);
+std::expected<Config, ConfigErrors> judge(Settings settings) {
   ConfigErrors errors = std::move(settings.errors);
   std::ranges::move(check(settings.config, settings.origins), std::back_inserter(errors));
   if (errors.empty()) return normalise(std::move(settings.config));
@@ -240,6 +279,11 @@ std::expected<Config, ConfigErrors> parse_config(std::string_view text, std::str
   errors.clear();
   for (auto& [key, error] : sorted) errors.push_back(std::move(error));
   return std::unexpected(std::move(errors));
+}
+
+std::expected<Config, ConfigErrors> parse_config(std::string_view text, std::string_view file_name,
+                                                 const Overrides& overrides) {
+  return judge(read_settings(text, file_name, overrides));
 }
 
 }  // namespace limpid

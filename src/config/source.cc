@@ -28,6 +28,8 @@ std::string ConfigError::text() const {
   return escape_controls(where.empty() ? message : fmt::format("{}: {}", where, message));
 }
 
+std::string entry_origin(std::string_view table, std::size_t place) { return fmt::format("{}.{}", table, place); }
+
 bool Origins::is_usable(std::string_view key) const {
   const auto found = keys.find(key);
   return found == keys.end() || found->second.usable;

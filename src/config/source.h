@@ -28,6 +28,9 @@ struct ConfigError {
 
 using ConfigErrors = std::vector<ConfigError>;
 
+// "rule.0": the first [[rule]]. Its keys are "rule.0.name" and so on.
+[[nodiscard]] std::string entry_origin(std::string_view table, std::size_t place);
+
 // Where each key that was given came from.
 struct Origins {
   struct Origin {

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -28,6 +29,23 @@ constexpr auto keep_port_words =
 constexpr auto handover_words = std::to_array<Word<Handover>>({{"auto", Handover::automatic}, {"off", Handover::off}});
 constexpr auto log_level_words = std::to_array<Word<LogLevel>>(
     {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}});
+
+constexpr auto proto_words = std::to_array<Word<Protocol>>({{"tcp", Protocol::tcp}, {"udp", Protocol::udp}});
+constexpr auto app_words = std::to_array<Word<Application>>({{"tls", Application::tls},
+                                                             {"http", Application::http},
+                                                             {"quic", Application::quic},
+                                                             {"ssh", Application::ssh},
+                                                             {"unknown", Application::unknown}});
+constexpr auto upstream_type_words = std::to_array<Word<UpstreamType>>(
+    {{"socks5", UpstreamType::socks5}, {"http-connect", UpstreamType::http_connect}, {"fixed", UpstreamType::fixed}});
+constexpr auto send_words = std::to_array<Word<Send>>({{"address", Send::address}, {"host", Send::host}});
+constexpr auto proxy_protocol_words = std::to_array<Word<ProxyProtocol>>(
+    {{"off", ProxyProtocol::off}, {"v1", ProxyProtocol::v1}, {"v2", ProxyProtocol::v2}});
+constexpr auto upstream_source_words = std::to_array<Word<UpstreamSource>>(
+    {{"self", UpstreamSource::self}, {"address", UpstreamSource::address}, {"client", UpstreamSource::client}});
+constexpr auto when_down_words = std::to_array<Word<WhenDown>>(
+    {{"reject", WhenDown::reject}, {"direct", WhenDown::direct}, {"drop", WhenDown::drop}});
+constexpr auto hash_words = std::to_array<Word<Hash>>({{"off", Hash::off}, {"client", Hash::client}});
 
 template <class Words>
 auto parse_word(std::string_view text, const Words& words) -> Result<decltype(words[0].value)> {
@@ -75,6 +93,50 @@ Result<Source> parse_source(std::string_view text) { return parse_word(text, sou
 Result<KeepPort> parse_keep_port(std::string_view text) { return parse_word(text, keep_port_words); }
 Result<Handover> parse_handover(std::string_view text) { return parse_word(text, handover_words); }
 Result<LogLevel> parse_log_level(std::string_view text) { return parse_word(text, log_level_words); }
+
+Result<Protocol> parse_proto(std::string_view text) { return parse_word(text, proto_words); }
+Result<Application> parse_app(std::string_view text) { return parse_word(text, app_words); }
+Result<UpstreamType> parse_upstream_type(std::string_view text) { return parse_word(text, upstream_type_words); }
+Result<Send> parse_send(std::string_view text) { return parse_word(text, send_words); }
+Result<ProxyProtocol> parse_proxy_protocol(std::string_view text) { return parse_word(text, proxy_protocol_words); }
+Result<UpstreamSource> parse_upstream_source(std::string_view text) { return parse_word(text, upstream_source_words); }
+Result<WhenDown> parse_when_down(std::string_view text) { return parse_word(text, when_down_words); }
+Result<Hash> parse_hash(std::string_view text) { return parse_word(text, hash_words); }
+
+Result<std::string> parse_name(std::string_view text) {
+  if (text.empty() || text.size() > 64 || text.find_first_of("\"\\") != std::string_view::npos)
+    return failure(fmt::format("\"{}\" is not a name: 1 to 64 bytes without '\"' and '\\'", text));
+  return std::string(text);
+}
+
+Result<std::string> parse_username(std::string_view text) {
+  if (text.empty() || text.size() > 255 || text.contains(':'))
+    return failure(fmt::format("\"{}\" is not a user name for an upstream: 1 to 255 bytes without ':'", text));
+  return std::string(text);
+}
+
+Result<std::string> parse_path(std::string_view text) {
+  if (!text.starts_with('/')) return failure(fmt::format("\"{}\" is not a path that begins with '/'", text));
+  return std::string(text);
+}
+
+Result<DayPart> parse_day_part(std::string_view text) {
+  const auto refused = [text] {
+    return failure(fmt::format("\"{}\" is not a part of the day like \"08:00-18:00\" or \"22:00-06:00\"", text));
+  };
+  const auto minutes_of = [](std::string_view time) -> std::optional<std::chrono::minutes> {
+    if (time.size() != 5 || time[2] != ':') return std::nullopt;
+    const Result<int> hours = parse_number(time.substr(0, 2), 0, 24), minutes = parse_number(time.substr(3), 0, 59);
+    if (!hours || !minutes || *hours * 60 + *minutes > 24 * 60) return std::nullopt;
+    return std::chrono::hours(*hours) + std::chrono::minutes(*minutes);
+  };
+  const std::size_t dash = text.find('-');
+  if (dash == std::string_view::npos) return refused();
+  const std::optional from = minutes_of(text.substr(0, dash)), until = minutes_of(text.substr(dash + 1));
+  if (!from || !until || *from == std::chrono::hours(24)) return refused();
+  if (*from == *until) return failure(fmt::format("\"{}\" is no time at all: leave time out to match always", text));
+  return DayPart{*from, *until};
+}
 
 Result<std::string> parse_interface(std::string_view text) {
   const auto refused = [text](std::string_view why) { return failure(fmt::format("\"{}\": {}", text, why)); };
@@ -156,6 +218,22 @@ std::string value_text(const std::string& value) { return value; }
 std::string value_text(const PortRange& value) { return value == PortRange::all() ? "all" : value.text(); }
 std::string value_text(const Prefix& value) { return value.text(); }
 std::string value_text(const Mark& value) { return value.text(); }
+std::string value_text(const Endpoint& value) { return value.text(); }
+std::string value_text(Protocol value) { return word_of(proto_words, value); }
+std::string value_text(Application value) { return word_of(app_words, value); }
+std::string value_text(UpstreamType value) { return word_of(upstream_type_words, value); }
+std::string value_text(Send value) { return word_of(send_words, value); }
+std::string value_text(ProxyProtocol value) { return word_of(proxy_protocol_words, value); }
+std::string value_text(UpstreamSource value) { return word_of(upstream_source_words, value); }
+std::string value_text(WhenDown value) { return word_of(when_down_words, value); }
+std::string value_text(Hash value) { return word_of(hash_words, value); }
+
+std::string value_text(const DayPart& value) {
+  const auto time = [](std::chrono::minutes at) {
+    return fmt::format("{:02}:{:02}", at.count() / 60, at.count() % 60);
+  };
+  return fmt::format("{}-{}", time(value.from), time(value.until));
+}
 
 std::string value_text(std::chrono::milliseconds value) {
   const auto divides = [value](const Unit& unit) { return value.count() % unit.milliseconds == 0; };

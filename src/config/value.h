@@ -35,6 +35,19 @@ Result<std::string> parse_access(std::string_view text);
 // The name of an account, which need not exist. Not root, not nobody (shared by others), not a number.
 Result<std::string> parse_user(std::string_view text);
 
+Result<std::string> parse_name(std::string_view text);      // of a rule or an upstream: goes into logs as it is
+Result<std::string> parse_username(std::string_view text);  // 1 to 255 bytes (RFC 1929, section 2), without ':'
+Result<std::string> parse_path(std::string_view text);      // an absolute one
+Result<Protocol> parse_proto(std::string_view text);
+Result<Application> parse_app(std::string_view text);
+Result<DayPart> parse_day_part(std::string_view text);  // "22:00-06:00"
+Result<UpstreamType> parse_upstream_type(std::string_view text);
+Result<Send> parse_send(std::string_view text);
+Result<ProxyProtocol> parse_proxy_protocol(std::string_view text);
+Result<UpstreamSource> parse_upstream_source(std::string_view text);
+Result<WhenDown> parse_when_down(std::string_view text);
+Result<Hash> parse_hash(std::string_view text);
+
 std::string value_text(bool value);
 std::string value_text(WithoutUs value);
 std::string value_text(Source value);
@@ -48,6 +61,16 @@ std::string value_text(const std::string& value);
 std::string value_text(const PortRange& value);
 std::string value_text(const Prefix& value);
 std::string value_text(const Mark& value);
+std::string value_text(const Endpoint& value);
+std::string value_text(Protocol value);
+std::string value_text(Application value);
+std::string value_text(const DayPart& value);
+std::string value_text(UpstreamType value);
+std::string value_text(Send value);
+std::string value_text(ProxyProtocol value);
+std::string value_text(UpstreamSource value);
+std::string value_text(WhenDown value);
+std::string value_text(Hash value);
 
 // Whether TOML can hold it in one line: UTF-8 without control characters.
 [[nodiscard]] bool is_plain_text(std::string_view text);

@@ -20,13 +20,25 @@ std::string quoted(std::string_view text) {
   return result + '"';
 }
 
-std::string value_of(const Key& key, const Config& config) {
-  const std::vector<std::string> texts = key.texts(config);
+template <class Object>
+std::string value_of(const KeyOf<Object>& key, const std::vector<std::string>& texts) {
   if (key.shape == Shape::flag || key.shape == Shape::number) return texts.front();
   if (key.shape == Shape::text) return quoted(texts.front());
   std::string list;
   for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + quoted(text);
   return fmt::format("[{}]", list);
+}
+
+// Only what is not as it would be without a word.
+template <class Entry>
+void write_entries(std::string_view table, std::span<const KeyOf<Entry>> keys, const std::vector<Entry>& entries,
+                   std::string& text) {
+  for (const Entry& entry : entries) {
+    text += fmt::format("\n[[{}]]\n", table);
+    for (const KeyOf<Entry>& key : keys)
+      if (const std::vector<std::string> texts = key.texts(entry); texts != key.texts(Entry()))
+        text += fmt::format("{} = {}\n", key.name(), value_of(key, texts));
+  }
 }
 
 }  // namespace
@@ -37,8 +49,10 @@ std::string to_toml(const Config& config) {
   for (const Key& key : config_keys()) {
     if (key.table() != table) text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", key.table());
     table = key.table();
-    text += fmt::format("{} = {}\n", key.name(), value_of(key, config));
+    text += fmt::format("{} = {}\n", key.name(), value_of(key, key.texts(config)));
   }
+  write_entries("upstream", upstream_keys(), config.upstreams, text);
+  write_entries("rule", rule_keys(), config.rules, text);
   return text;
 }
 

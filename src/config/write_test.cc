@@ -8,6 +8,22 @@
 namespace limpid {
 namespace {
 
+Upstream fixed_upstream() {
+  Upstream upstream;
+  upstream.name = "web";
+  upstream.type = UpstreamType::fixed;
+  upstream.address = {*Endpoint::parse("198.51.100.10:8080")};
+  upstream.proxy_protocol = ProxyProtocol::v2;
+  return upstream;
+}
+
+Rule rest() {
+  Rule rule;
+  rule.name = "rest";
+  rule.action = "office";
+  return rule;
+}
+
 Config every_key_set() {
   return {.intercept = {.interfaces = {"lan0", "wg*"},
                         .tcp = {{80, 80}, {8000, 8999}},
@@ -24,6 +40,7 @@ Config every_key_set() {
           .transparency = {.source = Source::address, .keep_port = KeepPort::prefer, .handover = Handover::off},
           .limits = {.sessions = 100'000,
                      .connect_timeout = std::chrono::milliseconds(1500),
+                     .identify_timeout = std::chrono::milliseconds(20),
                      .idle_timeout = std::chrono::days(1),
                      .half_closed_timeout = std::chrono::minutes(90),
                      .drain_timeout = std::chrono::seconds(1),
@@ -32,7 +49,32 @@ Config every_key_set() {
                      .unanswered_timeout = std::chrono::seconds(5),
                      .answered_timeout = std::chrono::minutes(2)},
           .log = {.level = LogLevel::debug, .access = "/var/log/\"limpid\"\\ access \xc3\xa9.log"},
-          .process = {.user = "proxy"}};
+          .process = {.user = "proxy"},
+          .upstreams = {{.name = "office",
+                         .type = UpstreamType::http_connect,
+                         .address = {*Endpoint::parse("192.0.2.7:1080"), *Endpoint::parse("[2001:db8::7]:1080")},
+                         .username = "u",
+                         .password_file = "/etc/limpid/office.secret",
+                         .send = Send::host,
+                         .proxy_protocol = ProxyProtocol::off,
+                         .source = UpstreamSource::address,
+                         .when_down = WhenDown::drop,
+                         .hash = Hash::client,
+                         .sessions = 100,
+                         .connect_timeout = std::chrono::seconds(2),
+                         .check_interval = std::chrono::minutes(1)},
+                        fixed_upstream()},
+          .rules = {{.name = "no ads",
+                     .from = {*Prefix::parse("10.1.0.0/16")},
+                     .to = {*Prefix::parse("203.0.113.0/24")},
+                     .port = {{443, 443}},
+                     .proto = Protocol::tcp,
+                     .host = {"*.ads.example", "tracker.example"},
+                     .host_file = "/etc/limpid/ads",
+                     .app = {Application::tls, Application::quic},
+                     .time = DayPart{std::chrono::hours(22), std::chrono::minutes(390)},
+                     .action = "reject"},
+                    rest()}};
 }
 
 TEST(Toml, IsReadBackAsTheSameConfig) {
@@ -72,6 +114,7 @@ TEST(Toml, NamesEachTableOnceAndEachKeyInIt) {
             "[limits]\n"
             "sessions = 0\n"
             "connect_timeout = \"10s\"\n"
+            "identify_timeout = \"300ms\"\n"
             "idle_timeout = \"2h\"\n"
             "half_closed_timeout = \"10m\"\n"
             "drain_timeout = \"30s\"\n"

@@ -37,6 +37,15 @@ Result<> AccessSink::reopen() {
   return {};
 }
 
+Result<> AccessSink::move_to(const std::string& where) {
+  if (where == where_) return {};
+  Result<Fd> fd = open_sink(where);
+  if (!fd) return std::unexpected(fd.error());
+  fd_ = std::move(*fd);
+  where_ = where;
+  return {};
+}
+
 Result<Fd> AccessSink::add_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return errno_failure("pipe2 for the access log", errno);

@@ -22,6 +22,8 @@ class AccessSink {
   [[nodiscard]] Result<Fd> add_pipe();
   // Opens the path anew, for log rotation; on a refusal the old file stays.
   [[nodiscard]] Result<> reopen();
+  // Another place from now on; on a refusal the old one stays. Neither may be "off".
+  [[nodiscard]] Result<> move_to(const std::string& where);
   // Returns when every pipe has been closed and emptied, or at `until`.
   boost::asio::awaitable<void> finish(Clock::time_point until);
   // The last refusal to write, empty if all went well.

@@ -18,7 +18,9 @@ enum class MessageKind : std::uint32_t {
   // to the worker
   settings,          // WorkerSettings
   descriptors,       // a few of those that WorkerSettings announces, in order
+  policy,            // PathSettings, and a policy file (policy_file.h): from now on these
   probe,             // ProbeOrder
+  enforce,           // end what the policy would not have let go where it goes
   report,            // its number: send a heartbeat that bears it
   flows_taken,       // FlowAccount, several: the kernel has these UDP flows now, account for them
   flows_refused,     // likewise: it has not

@@ -37,7 +37,8 @@ TEST(Channel, RefusesABodyOfAnotherSize) {
   ASSERT_TRUE(message);
   const Result<std::uint64_t> value = message->as<std::uint64_t>();
   ASSERT_FALSE(value);
-  EXPECT_EQ(value.error().what, "a message of kind 9 has 4 bytes instead of 8");
+  EXPECT_EQ(value.error().what, fmt::format("a message of kind {} has 4 bytes instead of 8",
+                                            static_cast<unsigned>(MessageKind::heartbeat)));
 }
 
 TEST(Channel, RefusesWhatIsNoMessage) {

@@ -59,6 +59,7 @@ constexpr int allowed_calls[] = {
     SCMP_SYS(getsockname),
     SCMP_SYS(getsockopt),
     SCMP_SYS(poll),
+    SCMP_SYS(pread64),
     SCMP_SYS(ppoll),
     SCMP_SYS(read),
     SCMP_SYS(readv),

@@ -52,6 +52,16 @@ Result<> Interception::take(bool taking) {
   return apply();
 }
 
+Result<> Interception::change_plan(const Plan& plan) {
+  const Result<Survey> survey = surveyor_.look(plan, installation_->conditions());
+  if (!survey) return failure_in("look at the machine", survey);
+  // Conflicts are about marks, the table and the fib rules: these stay what they are.
+  if (Result<> changed = installation_->change(plan, survey->conditions(taking_)); !changed) return changed;
+  plan_ = plan;
+  survey_ = *survey;
+  return {};
+}
+
 Result<> Interception::apply() {
   const Conditions wanted = survey_.conditions(taking_);
   if (!installation_ || installation_->conditions() == wanted) return {};

@@ -23,6 +23,8 @@ class Interception {
   [[nodiscard]] Result<> install();
   // New connections are ours, or are let go.
   [[nodiscard]] Result<> take(bool taking);
+  // Another plan from now on, in one transaction; refused, the one before stays.
+  [[nodiscard]] Result<> change_plan(const Plan& plan);
   // UDP flows that the kernel is to forward by itself, or not any longer.
   [[nodiscard]] Result<> change_direct(DirectChange change, std::span<const Flow> flows);
   // From now on: look() whenever the kernel tells of a change.

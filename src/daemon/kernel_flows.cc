@@ -165,11 +165,11 @@ Result<std::vector<FlowAccount>> KernelFlows::judge_trial() {
   return std::vector<FlowAccount>{};
 }
 
-Result<std::vector<FlowAccount>> KernelFlows::take_back(const FlowFilter& filter) {
+Result<std::vector<FlowAccount>> KernelFlows::take_back(const std::function<bool(const Flow&)>& is_meant) {
   if (Result<> looked = look(); !looked) return std::unexpected(looked.error());
   std::vector<Flow> meant;
   for (const auto& [ends, state] : flows_)
-    if (filter.matches(ends)) meant.push_back(ends);
+    if (is_meant(ends)) meant.push_back(ends);
   return give_back(meant);
 }
 

@@ -4,13 +4,14 @@
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 
 #include "account/access_log.h"
 #include "daemon/interception.h"
 #include "daemon/waiting.h"
-#include "policy/flow_filter.h"
+#include "policy/flow.h"
 #include "proxy/udp_relay.h"
 
 namespace limpid {
@@ -43,9 +44,10 @@ class KernelFlows {
   // look(), from time to time.
   boost::asio::awaitable<void> follow();
   // The kernel has them no longer; what they have carried.
-  [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const FlowFilter& filter);
+  [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const std::function<bool(const Flow&)>& is_meant);
   // limpid ends, and its sets with it. Tells of every flow.
   void end();
+  void set_idle_timeout(std::chrono::milliseconds timeout) { idle_timeout_ = timeout; }
 
   [[nodiscard]] std::vector<FlowAccount> list() const;
   [[nodiscard]] std::size_t size() const { return flows_.size(); }

@@ -22,8 +22,8 @@ struct WorkerSettings {
   PathSettings path;
   Account account;
   std::uint32_t threads = 1;  // with TCP; UDP has one of its own
-  // The descriptors that follow, in this order: `threads` listeners of each family, those of UDP (UdpSockets), an
-  // access log pipe a thread if there is a log, and both ends (reading first) of `pipes` pipes.
+  // The descriptors that follow the policy, in this order: `threads` listeners of each family, those of UDP
+  // (UdpSockets), an access log pipe a thread if there is a log, and both ends (reading first) of `pipes` pipes.
   std::uint32_t families = 0;
   bool has_udp4 = false, has_udp6 = false;
   std::uint32_t segment_sockets = 0;  // that UDP may open beside, a family and direction

@@ -6,6 +6,7 @@
 #include "daemon/account.h"
 #include "daemon/confine.h"
 #include "daemon/own_cgroup.h"
+#include "daemon/policy_file.h"
 #include "daemon/worker_settings.h"
 
 namespace limpid {
@@ -36,12 +37,7 @@ Result<Plan> make_plan(const Config& config, const Account& account, Preparation
   Plan plan{
       .settings = config.intercept, .ports = prepared.listeners->ports(), .worker_uid = account.uid, .cgroup = {}};
   if (Result<> opened = open_udp(config, prepared.udp, plan); !opened) return std::unexpected(opened.error());
-  if (config.intercept.local) {
-    Result<Nft> nft = Nft::open();
-    if (!nft) return std::unexpected(nft.error());
-    plan.cgroup = find_own_cgroup(*nft);
-  }
-  return plan;
+  return plan_for(config, std::move(plan));
 }
 
 Result<Fd> log_of_kernel_flows(AccessSink& sink, const Plan& plan) {
@@ -50,6 +46,17 @@ Result<Fd> log_of_kernel_flows(AccessSink& sink, const Plan& plan) {
 }
 
 }  // namespace
+
+Result<Plan> plan_for(const Config& config, Plan plan) {
+  plan.settings = config.intercept;
+  plan.rules = kernel_rules(config.rules);
+  if (config.intercept.local && !plan.cgroup) {
+    Result<Nft> nft = Nft::open();
+    if (!nft) return std::unexpected(nft.error());
+    plan.cgroup = find_own_cgroup(*nft);
+  }
+  return plan;
+}
 
 Result<Preparation> prepare(boost::asio::io_context& io, const Config& config) {
   Preparation prepared;
@@ -63,24 +70,26 @@ Result<Preparation> prepare(boost::asio::io_context& io, const Config& config) {
   const Result<WorkerAccount> account = worker_account(config);
   if (!account) return std::unexpected(account.error());
 
+  Result<Fd> policy = write_policy_file({config.rules, config.upstreams});
+  if (!policy) return std::unexpected(policy.error());
+  prepared.policy = std::move(*policy);
+
   Result<Listeners> listeners = Listeners::open(path_threads(), config.intercept.own_mark.with(config.intercept.mark));
   if (!listeners) return std::unexpected(listeners.error());
   prepared.listeners = std::make_unique<Listeners>(std::move(*listeners));
   const Result<Plan> plan = make_plan(config, account->account, prepared);
   if (!plan) return std::unexpected(plan.error());
-  prepared.worker = {
-      .path = path_settings(config, session_budget(*descriptors,
-                                                   2 * prepared.pipes.count() +
-                                                       prepared.udp.most_descriptors(segment_sockets(*descriptors)),
-                                                   config.limits.sessions)),
-      .account = account->account,
-      .threads = path_threads(),
-      .families = prepared.listeners->families(),
-      .has_udp4 = plan->udp4.request != 0,
-      .has_udp6 = plan->udp6.request != 0,
-      .segment_sockets = segment_sockets(*descriptors),
-      .has_log = prepared.access_sink->is_on(),
-      .pipes = static_cast<std::uint32_t>(prepared.pipes.count())};
+  prepared.most_sessions = session_budget(
+      *descriptors, 2 * prepared.pipes.count() + prepared.udp.most_descriptors(segment_sockets(*descriptors)));
+  prepared.worker = {.path = path_settings(config, prepared.most_sessions),
+                     .account = account->account,
+                     .threads = path_threads(),
+                     .families = prepared.listeners->families(),
+                     .has_udp4 = plan->udp4.request != 0,
+                     .has_udp6 = plan->udp6.request != 0,
+                     .segment_sockets = segment_sockets(*descriptors),
+                     .has_log = prepared.access_sink->is_on(),
+                     .pipes = static_cast<std::uint32_t>(prepared.pipes.count())};
 
   Result<std::unique_ptr<Interception>> interception = Interception::survey(io, *plan);
   if (!interception) return std::unexpected(interception.error());

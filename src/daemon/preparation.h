@@ -21,10 +21,15 @@ struct Preparation {
   std::unique_ptr<AccessSink> access_sink;
   std::unique_ptr<Listeners> listeners;
   UdpSockets udp;
+  Fd policy;  // policy_file.h
   WorkerSettings worker;
+  std::uint64_t most_sessions = 0;             // that this machine has descriptors for
   std::unique_ptr<Interception> interception;  // surveyed, not installed
   std::unique_ptr<KernelFlows> kernel_flows;
 };
+
+// The plan for another configuration; sockets and accounts stay what they are.
+[[nodiscard]] Result<Plan> plan_for(const Config& config, Plan plan);
 
 // Gives up the capabilities that a supervisor does not need.
 [[nodiscard]] Result<Preparation> prepare(boost::asio::io_context& io, const Config& config);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/supervisor.h"
 
+#include <fmt/ranges.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
@@ -15,11 +16,15 @@
 #include "api/status.h"
 #include "daemon/account.h"
 #include "daemon/control_server.h"
+#include "daemon/policy_file.h"
 #include "daemon/preparation.h"
+#include "daemon/reload.h"
 #include "daemon/start_probe.h"
 #include "daemon/watcher_keeper.h"
 #include "daemon/worker_keeper.h"
 #include "daemon/worker_settings.h"
+#include "policy/flow_filter.h"
+#include "proxy/local_time.h"
 
 namespace limpid {
 namespace {
@@ -32,9 +37,22 @@ constexpr seconds start_within{5};
 constexpr milliseconds without_worker{200};  // then new connections are let go
 constexpr seconds look_every{2};             // at what announces no change of its own
 
+void set_log_level(LogLevel level) {
+  constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                  spdlog::level::err};
+  spdlog::default_logger()->set_level(levels[static_cast<int>(level)]);
+}
+
+void log_to_stderr(LogLevel level) {
+  auto logger = spdlog::stderr_logger_st("limpid");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_default_logger(std::move(logger));
+  set_log_level(level);
+}
+
 class Supervisor {
  public:
-  explicit Supervisor(const RunOptions& options) : options_(options) {}
+  explicit Supervisor(const RunOptions& options) : options_(options), config_(options.config) {}
 
   int run() {
     run_beside(io_, live());
@@ -60,7 +78,7 @@ class Supervisor {
   // ---- start -------------------------------------------------------------------------------------------------------
 
   asio::awaitable<Result<>> start() {
-    Result<Preparation> prepared = prepare(io_, options_.config);
+    Result<Preparation> prepared = prepare(io_, config_);
     if (!prepared) co_return std::unexpected(prepared.error());
     prepared_ = std::move(*prepared);
     interception_ = prepared_.interception.get();
@@ -92,14 +110,14 @@ class Supervisor {
 
   Result<> install() {
     watcher_ = std::make_unique<WatcherKeeper>(
-        io_, WatcherOrders{.account = nameless_watcher, .own_mark = options_.config.intercept.own_mark},
+        io_, WatcherOrders{.account = nameless_watcher, .own_mark = config_.intercept.own_mark},
         [](const std::string& how) { spdlog::error("the watcher ended ({}): another starts", how); });
     if (Result<> watching = watcher_->start(); !watching) return watching;
     if (Result<> installed = interception_->install(); !installed) return installed;
     worker_ = std::make_unique<WorkerKeeper>(
         io_,
-        WorkerKeeper::Needs{prepared_.worker, *prepared_.listeners, prepared_.udp, *prepared_.access_sink,
-                            prepared_.pipes},
+        WorkerKeeper::Needs{prepared_.worker, prepared_.policy, *prepared_.listeners, prepared_.udp,
+                            *prepared_.access_sink, prepared_.pipes},
         WorkerKeeper::Events{.started = [this](const Child& child) { watcher_->watch_worker(child); },
                              .ready = [this] { worker_is_ready(); },
                              .gone = [this](const std::string& how) { worker_is_gone(how); },
@@ -192,7 +210,11 @@ class Supervisor {
         if (!prepared_.access_sink) continue;
         if (Result<> reopened = prepared_.access_sink->reopen(); !reopened) spdlog::error("{}", reopened.error().what);
       } else if (signal == SIGHUP) {
-        spdlog::warn("SIGHUP: settings are read at the start only: start again to change them");
+        const Result<std::string> reloaded = co_await reload(Enforce::no);
+        if (reloaded)
+          spdlog::info("SIGHUP: reloaded");
+        else
+          spdlog::error("SIGHUP: nothing has changed: {}", reloaded.error().what);
       } else {
         if (stop_wanted_) hurry_ = true;
         want_stop();
@@ -206,6 +228,70 @@ class Supervisor {
     worker_ready_.notify();
   }
 
+  // ---- reload ------------------------------------------------------------------------------------------------------
+
+  enum class Enforce : bool { no, yes };
+
+  // All of it, or nothing: what can be refused comes first.
+  asio::awaitable<Result<std::string>> reload(Enforce enforce) {
+    if (state_ != "ready" && state_ != "no_worker") co_return failure("limpid is " + state_);
+    std::expected<Config, ConfigErrors> wanted = options_.load();
+    if (!wanted) co_return failure(lines_of(wanted.error()));
+    if (const std::vector<std::string> fixed = unchangeable(config_, *wanted); !fixed.empty())
+      co_return failure(fmt::format("{}", fmt::join(fixed, "\n")));
+    const Result<Plan> plan = plan_for(*wanted, interception_->plan());
+    if (!plan) co_return std::unexpected(plan.error());
+    Result<Fd> policy = write_policy_file({wanted->rules, wanted->upstreams});
+    if (!policy) co_return std::unexpected(policy.error());
+    if (Result<> moved = prepared_.access_sink->move_to(wanted->log.access); !moved)
+      co_return std::unexpected(moved.error());
+
+    // The worker first: it knows what to do with a flow before the kernel hands it over.
+    std::swap(prepared_.policy, *policy);
+    co_await tell_policy(*wanted);
+    if (Result<> changed = interception_->change_plan(*plan); !changed) {
+      std::swap(prepared_.policy, *policy);
+      co_await tell_policy(config_);
+      (void)prepared_.access_sink->move_to(config_.log.access);
+      co_return std::unexpected(changed.error());
+    }
+    config_ = std::move(*wanted);
+    kernel_flows_->set_idle_timeout(config_.limits.answered_timeout);
+    set_log_level(config_.log.level);
+    if (enforce == Enforce::yes)
+      if (Result<> enforced = co_await enforce_policy(); !enforced) co_return std::unexpected(enforced.error());
+    co_return "\"reloaded\"";
+  }
+
+  static std::string lines_of(const ConfigErrors& errors) {
+    std::string lines;
+    for (const ConfigError& error : errors) lines += (lines.empty() ? "" : "\n") + error.text();
+    return lines;
+  }
+
+  asio::awaitable<void> tell_policy(const Config& config) {
+    prepared_.worker.path = path_settings(config, prepared_.most_sessions);
+    if (Result<> told = worker_->adopt(prepared_.worker.path); !told)
+      spdlog::warn("tell the worker: {}", told.error().what);
+    (void)co_await worker_->refresh(start_within);
+  }
+
+  // Flows that the kernel has, and would not have if they began now, come back to the worker, which ends them.
+  asio::awaitable<Result<>> enforce_policy() {
+    const Policy policy({config_.rules, config_.upstreams}, HashSeed{});
+    ::tzset();
+    const std::chrono::minutes now = LocalTime().minute(Clock::now());
+    const Result<std::vector<FlowAccount>> back = kernel_flows_->take_back([&](const Flow& flow) {
+      const std::optional<Decision> decision = policy.decide({.flow = flow, .proto = Protocol::udp, .now = now});
+      return decision && decision->action != Action::direct;
+    });
+    if (!back) co_return std::unexpected(back.error());
+    tell_worker(MessageKind::flows_given_back, *back);
+    if (Result<> told = worker_->enforce(); !told) co_return told;
+    (void)co_await worker_->refresh(start_within);
+    co_return Result<>{};
+  }
+
   // ---- end ---------------------------------------------------------------------------------------------------------
 
   // Takes no more; the sessions that live may finish.
@@ -214,7 +300,7 @@ class Supervisor {
     state_ = "draining";
     taking_wanted_ = false;
     take_or_let_go();
-    const Clock::time_point until = Clock::now() + options_.config.limits.drain_timeout;
+    const Clock::time_point until = Clock::now() + config_.limits.drain_timeout;
     // Twice nobody: a handshake may have been under way.
     for (int quiet = 0; quiet < 2 && !hurry_ && Clock::now() < until && worker_->is_ready();) {
       interception_->forget_time_wait();
@@ -233,7 +319,7 @@ class Supervisor {
     }
     if (prepared_.access_sink) co_await prepared_.access_sink->finish(Clock::now() + seconds(1));
     if (interception_) {
-      const bool closed = options_.config.intercept.without_us == WithoutUs::closed;
+      const bool closed = config_.intercept.without_us == WithoutUs::closed;
       const bool keep_guard = closed && !withdraw_all_ && (was_ready_ || interception_->has_adopted_guard());
       const Removed removed = interception_->withdraw(keep_guard ? GuardFate::keep : GuardFate::remove);
       for (const Error& error : removed.errors) spdlog::error("withdraw: {}", error.what);
@@ -262,6 +348,8 @@ class Supervisor {
     }
     if (constexpr std::string_view verb = "take-back "; request.starts_with(verb))
       co_return take_back(std::string_view(request).substr(verb.size()));
+    if (request == "reload") co_return co_await reload(Enforce::no);
+    if (request == "reload enforce") co_return co_await reload(Enforce::yes);
     if (request == "withdraw") {
       withdraw_all_ = true;
       want_stop();
@@ -274,7 +362,8 @@ class Supervisor {
   Result<std::string> take_back(std::string_view words) {
     const Result<FlowFilter> filter = FlowFilter::parse(words);
     if (!filter) return std::unexpected(filter.error());
-    const Result<std::vector<FlowAccount>> flows = kernel_flows_->take_back(*filter);
+    const Result<std::vector<FlowAccount>> flows =
+        kernel_flows_->take_back([&filter](const Flow& flow) { return filter->matches(flow); });
     if (!flows) return std::unexpected(flows.error());
     tell_worker(MessageKind::flows_given_back, *flows);
     return std::to_string(flows->size());
@@ -314,6 +403,7 @@ class Supervisor {
   }
 
   const RunOptions& options_;
+  Config config_;  // as of the last reload
   asio::io_context io_{1};
   int exit_status_ = 0;
   std::string state_ = "starting";
@@ -327,15 +417,6 @@ class Supervisor {
   std::unique_ptr<WorkerKeeper> worker_;
   std::unique_ptr<ControlServer> control_;
 };
-
-void log_to_stderr(LogLevel level) {
-  auto logger = spdlog::stderr_logger_st("limpid");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                  spdlog::level::err};
-  logger->set_level(levels[static_cast<int>(level)]);
-  spdlog::set_default_logger(std::move(logger));
-}
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 #include "daemon/worker_keeper.h"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 
 namespace limpid {
@@ -60,12 +61,18 @@ Result<> WorkerKeeper::hand_over() {
   for (const int pipe : needs_.pipes.emptied()) descriptors.push_back(pipe);
 
   if (Result<> sent = child_->channel.send_value(MessageKind::settings, settings); !sent) return sent;
+  if (Result<> sent = send_policy(); !sent) return sent;
   for (std::span<const int> rest = descriptors; !rest.empty();) {
     const std::span<const int> some = rest.first(std::min(rest.size(), Channel::most_fds));
     if (Result<> sent = child_->channel.send(MessageKind::descriptors, {}, some); !sent) return sent;
     rest = rest.subspan(some.size());
   }
   return {};
+}
+
+Result<> WorkerKeeper::send_policy() {
+  const std::array file{needs_.policy.raw()};
+  return child_->channel.send_value(MessageKind::policy, needs_.settings.path, file);
 }
 
 boost::asio::awaitable<std::string> WorkerKeeper::attend() {
@@ -148,6 +155,17 @@ Result<> WorkerKeeper::tell(MessageKind what, std::span<const FlowAccount> flows
     if (Result<> sent = child_->channel.send(what, body_of(flows.first(std::min(flows.size(), most)))); !sent)
       return sent;
   return {};
+}
+
+Result<> WorkerKeeper::adopt(const PathSettings& settings) {
+  needs_.settings.path = settings;
+  if (!ready_) return {};  // the next worker gets them anyway
+  return send_policy();
+}
+
+Result<> WorkerKeeper::enforce() {
+  if (!ready_) return {};  // it has no sessions
+  return child_->channel.send(MessageKind::enforce);
 }
 
 Result<> WorkerKeeper::add_listeners(const std::vector<int>& listeners) {

@@ -23,6 +23,7 @@ class WorkerKeeper {
 
   struct Needs {
     WorkerSettings settings;
+    const Fd& policy;  // policy_file.h
     Listeners& listeners;
     const UdpSockets& udp;
     AccessSink& access_sink;
@@ -52,6 +53,10 @@ class WorkerKeeper {
   [[nodiscard]] Result<> announce_probe(int family, std::uint16_t port);
   // Tells it what has become of UDP flows: MessageKind::flows_taken, flows_refused or flows_given_back.
   [[nodiscard]] Result<> tell(MessageKind what, std::span<const FlowAccount> flows);
+  // Other settings and another policy file (Needs::policy has been replaced), for this worker and those after it.
+  [[nodiscard]] Result<> adopt(const PathSettings& settings);
+  // Has it end what its policy would not have let go where it goes.
+  [[nodiscard]] Result<> enforce();
   // Hands it new listeners in place of dead ones.
   [[nodiscard]] Result<> add_listeners(const std::vector<int>& listeners);
 
@@ -61,6 +66,7 @@ class WorkerKeeper {
  private:
   [[nodiscard]] Result<> start();
   [[nodiscard]] Result<> hand_over();
+  [[nodiscard]] Result<> send_policy();
   // Hears it until it ends or hangs; returns why that is.
   boost::asio::awaitable<std::string> attend();
   [[nodiscard]] Result<> hear(const Message& message);

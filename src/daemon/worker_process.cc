@@ -8,10 +8,13 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
+#include <random>
 #include <thread>
 
 #include "daemon/channel.h"
 #include "daemon/confine.h"
+#include "daemon/policy_file.h"
 #include "daemon/spawn.h"
 #include "proxy/worker.h"
 
@@ -25,15 +28,35 @@ constexpr int patience = 5000;                     // ms for the supervisor to s
 
 struct Orders {
   WorkerSettings settings;
+  std::shared_ptr<const PathPolicy> policy;
   std::vector<Fd> descriptors;
 };
+
+HashSeed chance() {
+  std::random_device device;
+  const auto half = [&device] { return static_cast<std::uint64_t>(device()) << 32 | device(); };
+  return {half(), half()};
+}
+
+// `before`: the policy that this one follows, or null.
+Result<std::shared_ptr<const PathPolicy>> read_policy(const Message& message, const PathPolicy* before) {
+  if (message.kind != MessageKind::policy || message.fds.size() != 1)
+    return failure("the supervisor sent something else in place of a policy");
+  Result<PolicySource> source = read_policy_file(message.fds[0]);
+  if (!source) return std::unexpected(source.error());
+  return std::make_shared<const PathPolicy>(*std::move(source), chance(), before);
+}
 
 Result<Orders> receive_orders(const Channel& channel) {
   Result<Message> first = channel.wait(patience);
   if (!first) return std::unexpected(first.error());
   const Result<WorkerSettings> settings = first->as<WorkerSettings>();
   if (!settings) return std::unexpected(settings.error());
-  Orders orders{*settings, {}};
+  const Result<Message> second = channel.wait(patience);
+  if (!second) return std::unexpected(second.error());
+  Result<std::shared_ptr<const PathPolicy>> policy = read_policy(*second, nullptr);
+  if (!policy) return std::unexpected(policy.error());
+  Orders orders{*settings, *std::move(policy), {}};
   while (orders.descriptors.size() < settings->descriptors()) {
     Result<Message> more = channel.wait(patience);
     if (!more) return std::unexpected(more.error());
@@ -58,6 +81,7 @@ std::vector<WorkerParts> deal(Orders& orders, const HandoverCalls& handover) {
   }
   if (settings.has_log)
     for (WorkerParts& part : parts) part.access_log = std::move(*next++);
+  for (WorkerParts& part : parts) part.policy = orders.policy;
   for (std::uint32_t i = 0; i < settings.pipes; ++i) {
     Fd read_end = std::move(*next++);
     parts[i % settings.threads].pipes.push_back({std::move(read_end), std::move(*next++)});
@@ -76,10 +100,12 @@ class WorkerProcess {
     // and there are fewer switches (sched(7), SCHED_BATCH). Refused, it would only be slower.
     constexpr sched_param no_priority{};
     (void)::sched_setscheduler(0, SCHED_BATCH, &no_priority);
+    ::tzset();  // reads files
     if (Result<> confined = confine_worker(orders->settings.account); !confined)
       return failure_in("confine the worker", confined);
-    state_.sessions_free = orders->settings.path.sessions_max;
+    state_.sessions_free = sessions_max_ = orders->settings.path.sessions_max;
     tcp_threads_ = orders->settings.threads;
+    policy_ = orders->policy;
     for (WorkerParts& parts : deal(*orders, handover_calls())) {
       Result<std::unique_ptr<Worker>> worker = Worker::create(orders->settings.path, state_, std::move(parts));
       if (!worker) return failure_in("start a path thread", worker);
@@ -115,7 +141,9 @@ class WorkerProcess {
   Result<> tell(const Message& message, UdpRelay::Answer answer) {
     const Result<std::vector<FlowAccount>> flows = message.as_list<FlowAccount>();
     if (!flows) return std::unexpected(flows.error());
-    for (const auto& worker : workers_) worker->tell(answer, *flows);
+    for (const auto& worker : workers_)
+      if (worker->udp() != nullptr)
+        worker->post([udp = worker->udp(), answer, flows = *flows] { udp->take(answer, flows); });
     return {};
   }
 
@@ -155,7 +183,25 @@ class WorkerProcess {
         return {};
       }
       case MessageKind::descriptors:  // listeners in place of dead ones
-        for (Fd& fd : message.fds) workers_[next_for_listener_++ % tcp_threads_]->add_listener(std::move(fd));
+        for (Fd& fd : message.fds) {
+          Worker& worker = *workers_[next_for_listener_++ % tcp_threads_];
+          worker.post([&worker, listener = std::move(fd)]() mutable { worker.add_listener(std::move(listener)); });
+        }
+        return {};
+      case MessageKind::policy: {
+        const Result<PathSettings> settings = message.as<PathSettings>();
+        if (!settings) return std::unexpected(settings.error());
+        Result<std::shared_ptr<const PathPolicy>> policy = read_policy(message, policy_.get());
+        if (!policy) return std::unexpected(policy.error());
+        policy_ = *std::move(policy);
+        state_.sessions_free += settings->sessions_max - sessions_max_;
+        sessions_max_ = settings->sessions_max;
+        for (const auto& worker : workers_)
+          worker->post([&worker, settings = *settings, adopted = policy_] { worker->adopt(settings, adopted); });
+        return {};
+      }
+      case MessageKind::enforce:
+        for (const auto& worker : workers_) worker->post([&worker] { worker->enforce(); });
         return {};
       case MessageKind::flows_taken:
         return tell(message, UdpRelay::Answer::taken);
@@ -186,9 +232,11 @@ class WorkerProcess {
 
   const Channel& channel_;
   PathState state_;
+  std::shared_ptr<const PathPolicy> policy_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::uint64_t last_report_ = 0;
   std::size_t next_for_listener_ = 0;
+  std::int64_t sessions_max_ = 0;
   std::size_t tcp_threads_ = 1;  // the first of workers_
 };
 

@@ -21,13 +21,13 @@ std::uint32_t segment_sockets(std::uint64_t descriptors) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(descriptors / 64, 256));
 }
 
-std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others, std::uint64_t wanted) {
+std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others) {
   const std::uint64_t taken = reserved_descriptors + others + descriptors_a_thread * path_threads();
-  const std::uint64_t room = descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;
-  return wanted == 0 ? room : std::min(wanted, room);
+  return descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;
 }
 
-PathSettings path_settings(const Config& config, std::uint64_t sessions) {
+PathSettings path_settings(const Config& config, std::uint64_t most_sessions) {
+  const std::uint64_t wanted = config.limits.sessions;
   return {.own_mark = config.intercept.own_mark,
           .accepted_mark = config.intercept.own_mark.with(config.intercept.mark),
           .source = config.transparency.source == Source::client    ? SourceChoice::client
@@ -35,8 +35,9 @@ PathSettings path_settings(const Config& config, std::uint64_t sessions) {
                                                                     : SourceChoice::self,
           .require_port = config.transparency.keep_port == KeepPort::require,
           .local = config.intercept.local,
-          .sessions_max = static_cast<std::int64_t>(sessions),
+          .sessions_max = static_cast<std::int64_t>(wanted == 0 ? most_sessions : std::min(wanted, most_sessions)),
           .connect_timeout = config.limits.connect_timeout,
+          .identify_timeout = config.limits.identify_timeout,
           .idle_timeout = config.limits.idle_timeout,
           .half_closed_timeout = config.limits.half_closed_timeout,
           .udp = {.flows = config.limits.udp_flows,

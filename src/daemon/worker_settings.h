@@ -17,10 +17,10 @@ inline constexpr std::uint32_t most_pipes = 256;
 // One a core.
 [[nodiscard]] unsigned path_threads();
 
-// Sessions that fit into a worker's descriptors beside everything else it holds (`others`: pipes and UDP); at most
-// `wanted`, 0: as many as fit.
-[[nodiscard]] std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others, std::uint64_t wanted);
+// Sessions that fit into a worker's descriptors beside everything else it holds (`others`: pipes and UDP).
+[[nodiscard]] std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others);
 
-[[nodiscard]] PathSettings path_settings(const Config& config, std::uint64_t sessions);
+// `most_sessions`: the budget; the configuration may want less.
+[[nodiscard]] PathSettings path_settings(const Config& config, std::uint64_t most_sessions);
 
 }  // namespace limpid

@@ -8,18 +8,21 @@ namespace {
 
 TEST(SessionBudget, FitsIntoTheDescriptors) {
   for (const std::uint64_t descriptors : {1024U, 20'000U, 1'048'576U}) {
-    const std::uint64_t sessions = session_budget(descriptors, 200, 0);
+    const std::uint64_t sessions = session_budget(descriptors, 200);
     EXPECT_LT(2 * sessions + 2 * 100, descriptors);
     EXPECT_GT(2 * sessions + 2 * 100 + 1000, descriptors);
   }
 }
 
-TEST(SessionBudget, IsAsWantedWhereThatFits) {
-  EXPECT_EQ(session_budget(20'000, 256, 10), 10U);
-  EXPECT_EQ(session_budget(20'000, 256, 1'000'000), session_budget(20'000, 256, 0));
-}
+TEST(SessionBudget, IsNeverNothing) { EXPECT_EQ(session_budget(64, 256), 1U); }
 
-TEST(SessionBudget, IsNeverNothing) { EXPECT_EQ(session_budget(64, 256, 0), 1U); }
+TEST(PathSettings, HaveAsManySessionsAsAreWantedWhereThatFits) {
+  Config config;
+  for (const auto& [wanted, sessions] : {std::pair{0, 7}, {5, 5}, {1'000'000, 7}}) {
+    config.limits.sessions = static_cast<std::uint64_t>(wanted);
+    EXPECT_EQ(path_settings(config, 7).sessions_max, sessions);
+  }
+}
 
 TEST(PathSettings, SayWhatTheConfigurationSays) {
   Config config;

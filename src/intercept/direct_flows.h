@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "policy/policy.h"
+#include "policy/flow.h"
 
 namespace limpid {
 

@@ -12,15 +12,19 @@ std::string guard(const Plan& plan) {
   Table table;
   add_common_sets(plan, table);
 
+  add_kernel_rules(plan, Protocol::tcp, table);
   Lines refuse = {"tcp dport != @tcp_ports return"};
   add_exceptions(plan, refuse);
+  jump_to_kernel_rules(plan, Protocol::tcp, refuse);
   for (const int family : families(plan))
     refuse.push_back(fmt::format("meta nfproto ipv{} reject with tcp reset", words(family).digit));
   table.chains.push_back({"refuse", "", std::move(refuse)});
 
   if (!settings.udp.empty()) {
+    add_kernel_rules(plan, Protocol::udp, table);
     Lines refuse_udp = {"udp dport != @udp_ports return"};
     add_exceptions(plan, refuse_udp);
+    jump_to_kernel_rules(plan, Protocol::udp, refuse_udp);
     refuse_udp.push_back("reject");
     table.chains.push_back({"refuse_udp", "", std::move(refuse_udp)});
   }

@@ -49,6 +49,7 @@ struct Installation::State {
   Result<> do_all(std::chrono::milliseconds patience);
   Result<> add_fib();
   Result<> put_guard();
+  Result<> read_guard_back();
   Result<bool> guard_is_intact();
   template <class Thing>
   void restore_fib(const std::vector<Thing>& wanted, const Result<std::vector<Thing>>& present,
@@ -95,6 +96,10 @@ Result<> Installation::State::add_fib() {
 Result<> Installation::State::put_guard() {
   if (Result<> put = without_output(nft.run(renewed_guard(plan)), "put the guard"); !put) return put;
   has_guard = true;
+  return read_guard_back();
+}
+
+Result<> Installation::State::read_guard_back() {
   const auto listing = nft.list("table inet limpid_guard");
   if (!listing) return failure_in("read the guard back", listing);
   guard_listing = *listing;
@@ -179,13 +184,21 @@ Result<Installation> Installation::install(const Plan& plan, const Conditions& c
   return std::unexpected(joined(errors));
 }
 
-Result<> Installation::change(const Conditions& conditions) {
-  if (conditions == state_->conditions) return {};
-  CHECK(state_->has_table);
-  const std::string text = transition(state_->plan, state_->conditions, conditions);
+Result<> Installation::change(const Plan& plan, const Conditions& conditions) {
+  const bool same_plan = plan == state_->plan;
+  if (same_plan && conditions == state_->conditions) return {};
+  CHECK(state_->has_table && fib_rules(plan) == fib_rules(state_->plan) &&
+        fib_routes(plan) == fib_routes(state_->plan));
+  std::string text = transition({state_->plan, state_->conditions}, {plan, conditions});
+  const bool is_closed = plan.settings.without_us == WithoutUs::closed;
+  if (!same_plan && is_closed) text += renewed_guard(plan);
+  if (!same_plan && !is_closed && state_->has_guard) text += "delete table inet limpid_guard\n";
   if (Result<> done = without_output(state_->nft.run(text), "change the table inet limpid"); !done) return done;
+  state_->plan = plan;
   state_->conditions = conditions;
-  return {};
+  if (same_plan) return {};
+  state_->has_guard = is_closed;
+  return is_closed ? state_->read_guard_back() : Result<>();
 }
 
 Result<> Installation::change_direct(DirectChange change, std::span<const Flow> flows) {

@@ -27,8 +27,10 @@ class Installation {
   Installation& operator=(Installation&&) = delete;
   ~Installation();  // withdraws; the guard stays if the plan says closed
 
-  // One transaction. Where only `taking` differs, only the port sets change.
-  [[nodiscard]] Result<> change(const Conditions& conditions);
+  // One transaction. Where only `taking` differs, only the port sets change. The plan may differ in all but the marks,
+  // the fib rules and the sockets.
+  [[nodiscard]] Result<> change(const Plan& plan, const Conditions& conditions);
+  [[nodiscard]] Result<> change(const Conditions& conditions) { return change(plan(), conditions); }
 
   // Flows that the kernel is to forward by itself from now on, or not any longer. All of them or none.
   [[nodiscard]] Result<> change_direct(DirectChange change, std::span<const Flow> flows);

@@ -144,8 +144,8 @@ TEST_F(InstallationTest, KeepsWhatTheSetsHaveLearntWhenTheRulesChange) {
   ASSERT_TRUE(nft->run(ruleset(plan, {.taking = true})));
   ASSERT_TRUE(nft->run("add element inet limpid taken4 { 192.0.2.1 . 1025 . 198.51.100.1 . 80 }\n"));
   const Conditions everything{.taking = true, .zones = true, .early = true, .cookies = true};
-  ASSERT_TRUE(nft->run(transition(plan, {.taking = true}, everything)));
-  ASSERT_TRUE(nft->run(transition(plan, everything, {})));
+  ASSERT_TRUE(nft->run(transition({plan, {.taking = true}}, {plan, everything})));
+  ASSERT_TRUE(nft->run(transition({plan, everything}, {plan, {}})));
   EXPECT_THAT(shell("nft list set inet limpid taken4"), HasSubstr("192.0.2.1 . 1025 . 198.51.100.1 . 80"));
 }
 

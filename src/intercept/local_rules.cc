@@ -31,6 +31,7 @@ Chain local_syn_chain(const Plan& plan) {
       rules.push_back(fmt::format("delete @{}{} {{ {} }}", set, words(family).digit, words(family).connection));
   rules.push_back("tcp dport != @take_tcp return");
   add_exceptions(plan, rules);
+  jump_to_kernel_rules(plan, Protocol::tcp, rules);
   for (const int family : families(plan))
     rules.push_back(fmt::format("update @taken{} {{ {} }} goto steer", words(family).digit, words(family).connection));
   return {"local_syn", "", std::move(rules)};

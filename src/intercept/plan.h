@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "intercept/kernel_rules.h"
 #include "net/address.h"
 
 namespace limpid {
@@ -50,6 +51,7 @@ struct Plan {
   ListenerPorts ports;
   DatagramPorts udp4{}, udp6{};
   bool handover = false;  // there are sets of flows that the kernel forwards by itself
+  KernelRules rules{};
   uid_t worker_uid = 0;
   std::optional<Cgroup> cgroup;
 

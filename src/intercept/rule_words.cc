@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace limpid::rules {
 namespace {
@@ -112,6 +113,56 @@ void add_exceptions(const Plan& plan, Lines& rules) {
     if (!prefixes(plan.settings.bypass_from, family).empty())
       rules.push_back(fmt::format("{} saddr @bypass_from{} return", word.ip, word.digit));
   }
+}
+
+namespace {
+
+const std::vector<KernelRule>& rules_of(const Plan& plan, Protocol proto) {
+  return proto == Protocol::tcp ? plan.rules.tcp : plan.rules.udp;
+}
+
+std::string_view verdict_words(Verdict verdict, Protocol proto) {
+  switch (verdict) {
+    case Verdict::pass:
+      return "accept";
+    case Verdict::reject:
+      return proto == Protocol::tcp ? "reject with tcp reset" : "reject with icmpx admin-prohibited";
+    case Verdict::drop:
+      return "drop";
+    case Verdict::take:
+      return "return";
+  }
+  return "return";
+}
+
+// Of one family; nothing where the rule is about the other alone.
+std::optional<std::string> line_of(const KernelRule& rule, Protocol proto, int family) {
+  const Words word = words(family);
+  const std::string from = prefixes(rule.from, family), to = prefixes(rule.to, family);
+  if (from.empty() != rule.from.empty() || to.empty() != rule.to.empty()) return std::nullopt;
+  std::string line = fmt::format("meta nfproto ipv{} ", word.digit);
+  if (!from.empty()) line += fmt::format("{} saddr {{ {} }} ", word.ip, from);
+  if (!to.empty()) line += fmt::format("{} daddr {{ {} }} ", word.ip, to);
+  if (!rule.port.empty())
+    line += fmt::format("{} dport {{ {} }} ", proto == Protocol::tcp ? "tcp" : "udp", ports(rule.port));
+  return line.append(verdict_words(rule.verdict, proto));
+}
+
+std::string_view kernel_rules_chain(Protocol proto) { return proto == Protocol::tcp ? "tcp_rules" : "udp_rules"; }
+
+}  // namespace
+
+void add_kernel_rules(const Plan& plan, Protocol proto, Table& table) {
+  if (rules_of(plan, proto).empty()) return;
+  Chain chain{std::string(kernel_rules_chain(proto)), "", {}};
+  for (const KernelRule& rule : rules_of(plan, proto))
+    for (const int family : families(plan))
+      if (std::optional<std::string> line = line_of(rule, proto, family)) chain.rules.push_back(*std::move(line));
+  table.chains.push_back(std::move(chain));
+}
+
+void jump_to_kernel_rules(const Plan& plan, Protocol proto, Lines& rules) {
+  if (!rules_of(plan, proto).empty()) rules.push_back(fmt::format("jump {}", kernel_rules_chain(proto)));
 }
 
 // Ours are left alone, else a session would be its own client: by mark, and by uid should a socket ever lack it.

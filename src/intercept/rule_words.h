@@ -14,6 +14,7 @@ using Lines = std::vector<std::string>;
 struct Set {
   std::string name;
   std::string body;
+  bool operator==(const Set&) const = default;
 };
 
 struct Chain {
@@ -60,6 +61,11 @@ void add_common_sets(const Plan& plan, Table& table);
 
 // What is never taken: connections to this machine itself, what has no single receiver, and what the user left out.
 void add_exceptions(const Plan& plan, Lines& rules);
+
+// What the kernel decides of the user's rules: a chain, if there is anything to decide, for the chains that take flows
+// to jump to; it comes back with those that are to be taken.
+void add_kernel_rules(const Plan& plan, Protocol proto, Table& table);
+void jump_to_kernel_rules(const Plan& plan, Protocol proto, Lines& rules);
 
 // Connections that limpid itself opens, by what they have beside own_mark.
 void add_own_exceptions(const Plan& plan, Lines& rules);

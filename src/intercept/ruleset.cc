@@ -45,6 +45,9 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   // only what is registered before it, at the lowest priority and later than it, sees them in time.
   chain.hook = fmt::format("type filter hook prerouting priority {};", conditions.early ? "-2147483648" : "raw");
   chain.rules.push_back(fmt::format("iif \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark)));
+  // First, for these packets are to pay least. With conntrack, answers have the client's address later only, and the
+  // chain "udp_answers" asks for them.
+  if (!conditions.zones) add_direct(plan, chain.rules);
   if (plan.settings.interfaces.empty()) return chain;
   if (!plan.settings.udp.empty())
     chain.rules.push_back(fmt::format("meta l4proto udp {} goto udp_from_clients", is_from_a_client));
@@ -92,6 +95,7 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
 Chain syn_chain(const Plan& plan, const Conditions& conditions) {
   Lines rules = {"tcp dport != @take_tcp return"};
   add_exceptions(plan, rules);
+  jump_to_kernel_rules(plan, Protocol::tcp, rules);
   // Rules of their own: a full set must not stop the SYN.
   if (conditions.cookies)
     for (const int family : families(plan))
@@ -113,27 +117,33 @@ Chain zone_chain(const Plan& plan) {
 
 // ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
-Lines servers_rules(const Intercept& settings) {
+// `udp`: what becomes of datagrams.
+Lines servers_rules(const Intercept& settings, std::string_view udp) {
   const std::string take = give(settings.mark) + " accept";
-  return {
-      fmt::format("{} return", has("meta mark", settings.mark)),
-      "meta l4proto != { tcp, icmp, ipv6-icmp } return",
-      "# Divert: sessions of ours, and ICMP errors about them.",
-      fmt::format("{} {}", is_upstream_socket(settings), take),
-      fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
-      "# TIME_WAIT of ours: \"socket mark\" does not see it.",
-      fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
-  };
+  Lines rules;
+  if (!settings.udp.empty()) rules.push_back(fmt::format("meta l4proto udp {}", udp));
+  rules.insert(rules.end(), {
+                                fmt::format("{} return", has("meta mark", settings.mark)),
+                                "meta l4proto != { tcp, icmp, ipv6-icmp } return",
+                                "# Divert: sessions of ours, and ICMP errors about them.",
+                                fmt::format("{} {}", is_upstream_socket(settings), take),
+                                fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
+                                "# TIME_WAIT of ours: \"socket mark\" does not see it.",
+                                fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
+                            });
+  return rules;
 }
 
-Chain servers_chain(const Plan& plan) {
-  return {"servers", "type filter hook prerouting priority mangle;", servers_rules(plan.settings)};
+Chain servers_chain(const Plan& plan, const Conditions& conditions) {
+  return {"servers", "type filter hook prerouting priority mangle;",
+          servers_rules(plan.settings, conditions.zones ? "return" : "goto udp_answers")};
 }
 
 // Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet an
 // ICMPv6 error quotes, nor, before Linux 6.15, about any (net/ipv6/netfilter/nf_socket_ipv6.c).
 Chain servers_after_nat_chain(const Plan& plan) {
-  Chain chain{"servers_after_nat", "type filter hook prerouting priority dstnat + 5;", servers_rules(plan.settings)};
+  Chain chain{"servers_after_nat", "type filter hook prerouting priority dstnat + 5;",
+              servers_rules(plan.settings, "return")};
   chain.rules.insert(chain.rules.begin(), "meta nfproto != ipv6 return");
   return chain;
 }
@@ -148,12 +158,13 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   if (conditions.cookies)
     for (const int family : families(plan))
       table.sets.push_back(learnt_set("handshakes", family, words(family).connection, "10s"));
+  add_kernel_rules(plan, Protocol::tcp, table);
   if (!plan.settings.udp.empty()) add_udp(plan, conditions, clients_zone, table);
   table.chains.push_back(syn_chain(plan, conditions));
   table.chains.push_back(from_clients_chain(plan, conditions));
   table.chains.push_back(from_here_chain(plan));
   table.chains.push_back(clients_chain(plan, conditions));
-  table.chains.push_back(servers_chain(plan));
+  table.chains.push_back(servers_chain(plan, conditions));
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
   if (conditions.zones && plan.ports.ipv6 != 0) table.chains.push_back(servers_after_nat_chain(plan));
   if (plan.settings.local) add_local_chains(plan, table);
@@ -170,9 +181,7 @@ std::string retake(const Plan& plan, bool taking) {
   return text + retake_udp(plan, taking);
 }
 
-bool has_set(const Table& table, const std::string& name) {
-  return std::ranges::any_of(table.sets, [&](const Set& set) { return set.name == name; });
-}
+bool has_set(const Table& table, const Set& set) { return std::ranges::find(table.sets, set) != table.sets.end(); }
 
 }  // namespace
 
@@ -180,20 +189,21 @@ std::string ruleset(const Plan& plan, const Conditions& conditions) {
   return text_of(table_of(plan, conditions), "limpid", owned);
 }
 
-std::string transition(const Plan& plan, const Conditions& from, const Conditions& to) {
-  Conditions only_taking = from;
-  only_taking.taking = to.taking;
-  if (only_taking == to) return retake(plan, to.taking);
+std::string transition(const Wanted& from, const Wanted& to) {
+  Conditions only_taking = from.conditions;
+  only_taking.taking = to.conditions.taking;
+  if (from.plan == to.plan && only_taking == to.conditions) return retake(to.plan, to.conditions.taking);
 
-  // The chains are made anew, the sets stay: @taken and @handshakes are what the packets have taught us.
-  const Table before = table_of(plan, from);
-  Table after = table_of(plan, to);
+  // The chains are made anew, and the sets that are no longer the same. The others stay: @taken and @handshakes are
+  // what the packets have taught us.
+  const Table before = table_of(from.plan, from.conditions);
+  Table after = table_of(to.plan, to.conditions);
   std::string text = "flush table inet limpid\n";
   for (const Chain& chain : before.chains) text += fmt::format("delete chain inet limpid {}\n", chain.name);
   for (const Set& set : before.sets)
-    if (!has_set(after, set.name)) text += fmt::format("delete set inet limpid {}\n", set.name);
-  std::erase_if(after.sets, [&](const Set& set) { return has_set(before, set.name); });
-  return text + text_of(after, "limpid", owned) + retake(plan, to.taking);
+    if (!has_set(after, set)) text += fmt::format("delete set inet limpid {}\n", set.name);
+  std::erase_if(after.sets, [&](const Set& set) { return has_set(before, set); });
+  return text + text_of(after, "limpid", owned) + retake(to.plan, to.conditions.taking);
 }
 
 std::string describe(const Plan& plan, const Conditions& conditions) {

@@ -66,8 +66,6 @@ table inet limpid {
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40011 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_from_clients {
-		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
-		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		# A destination on the clients' side: the chain "udp_answers" takes what it sends.
 		ip saddr . udp sport . ip daddr . udp dport @answers4 return
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 return
@@ -89,13 +87,9 @@ table inet limpid {
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40009 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_answers {
-		type filter hook prerouting priority dstnat + 5; policy accept;
-		meta l4proto != udp return
 		# Taken, or counted, in the chain "clients".
-		meta mark & 0x10000000 == 0x10000000 return
 		meta mark & 0x40000000 == 0x40000000 return
-		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
-		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		meta mark & 0x10000000 == 0x10000000 return
 		ip saddr . udp sport . ip daddr . udp dport @answers4 goto udp_answer
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
 	}
@@ -129,11 +123,14 @@ table inet limpid {
 	chain clients {
 		type filter hook prerouting priority raw; policy accept;
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		meta l4proto udp iifname @clients goto udp_from_clients
 		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
 	}
 	chain servers {
 		type filter hook prerouting priority mangle; policy accept;
+		meta l4proto udp goto udp_answers
 		meta mark & 0x10000000 == 0x10000000 return
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
@@ -250,8 +247,8 @@ table inet limpid {
 		type filter hook prerouting priority dstnat + 5; policy accept;
 		meta l4proto != udp return
 		# Taken, or counted, in the chain "clients".
-		meta mark & 0x10000000 == 0x10000000 return
 		meta mark & 0x40000000 == 0x40000000 return
+		meta mark & 0x10000000 == 0x10000000 return
 		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
 	}
@@ -289,6 +286,7 @@ table inet limpid {
 	}
 	chain servers {
 		type filter hook prerouting priority mangle; policy accept;
+		meta l4proto udp return
 		meta mark & 0x10000000 == 0x10000000 return
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
@@ -304,6 +302,7 @@ table inet limpid {
 	chain servers_after_nat {
 		type filter hook prerouting priority dstnat + 5; policy accept;
 		meta nfproto != ipv6 return
+		meta l4proto udp return
 		meta mark & 0x10000000 == 0x10000000 return
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
@@ -370,10 +369,10 @@ table inet limpid {
 
 TEST(Ruleset, EmptiesThePortSetWhenItStopsTakingAndTouchesNothingElse) {
   const Plan plan = example_plan();
-  EXPECT_EQ(transition(plan, {.taking = true}, {.taking = false}),
+  EXPECT_EQ(transition({plan, {.taking = true}}, {plan, {.taking = false}}),
             "flush set inet limpid take_tcp\nflush set inet limpid take_udp\nflush set inet limpid answers4\n"
             "flush set inet limpid answers6\n");
-  EXPECT_EQ(transition(plan, {.taking = false}, {.taking = true}),
+  EXPECT_EQ(transition({plan, {.taking = false}}, {plan, {.taking = true}}),
             "flush set inet limpid take_tcp\nadd element inet limpid take_tcp { 80, 8000-8999 }\n"
             "flush set inet limpid take_udp\nadd element inet limpid take_udp { 53, 443 }\n");
 }
@@ -381,12 +380,12 @@ TEST(Ruleset, EmptiesThePortSetWhenItStopsTakingAndTouchesNothingElse) {
 TEST(Ruleset, KeepsTheLearntSetsInEveryTransition) {
   Plan plan = example_plan();
   plan.settings.local = true;
-  const std::string text = transition(plan, {.taking = true, .zones = true}, everything);
+  const std::string text = transition({plan, {.taking = true, .zones = true}}, {plan, everything});
   EXPECT_THAT(text, StartsWith("flush table inet limpid\ndelete chain "));
   EXPECT_THAT(text, Not(HasSubstr("delete set")));
   EXPECT_THAT(text, Not(HasSubstr("set taken4")));
   EXPECT_THAT(text, HasSubstr("set handshakes4"));
-  EXPECT_THAT(transition(plan, everything, {}), HasSubstr("delete set inet limpid handshakes6"));
+  EXPECT_THAT(transition({plan, everything}, {plan, {}}), HasSubstr("delete set inet limpid handshakes6"));
 }
 
 TEST(Ruleset, AsksConntrackOnlyWithZones) {
@@ -425,7 +424,7 @@ TEST(Ruleset, HasNothingOfUdpWhereNoneIsTaken) {
   plan.settings.udp = {};
   plan.settings.local = true;
   EXPECT_THAT(ruleset(plan, everything) + guard(plan), Not(HasSubstr("udp")));
-  EXPECT_THAT(transition(plan, {.taking = true}, {.taking = false}), Not(HasSubstr("udp")));
+  EXPECT_THAT(transition({plan, {.taking = true}}, {plan, {.taking = false}}), Not(HasSubstr("udp")));
 }
 
 TEST(Ruleset, LeavesNoFlowToTheKernelWithoutHandover) {

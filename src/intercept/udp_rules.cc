@@ -24,13 +24,17 @@ void add_tproxy(const Plan& plan, std::uint16_t DatagramPorts::* clear, std::uin
   }
 }
 
-// What the kernel is to forward by itself: counted, and marked for the guard and for forward chains to see.
+}  // namespace
+
+// Counted, and marked for the guard and for forward chains to see.
 void add_direct(const Plan& plan, Lines& rules) {
   if (!plan.handover) return;
   const std::string pass = give(plan.settings.own_mark) + " accept";
   for (const int family : families(plan))
     rules.push_back(fmt::format("{} @direct{} {}", words(family).datagram, words(family).digit, pass));
 }
+
+namespace {
 
 void add_hops(Lines& rules) {
   rules.push_back("# No hop left: for the kernel to tell its sender.");
@@ -45,11 +49,12 @@ void add_questions(const Plan& plan, Lines& rules) {
   rules.push_back("# Nobody forwards it.");
   rules.push_back("ip6 saddr fe80::/10 return");
   add_exceptions(plan, rules);
+  jump_to_kernel_rules(plan, Protocol::udp, rules);
 }
 
 Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zone) {
   Lines rules;
-  add_direct(plan, rules);
+  if (conditions.zones) add_direct(plan, rules);
   rules.push_back("# A destination on the clients' side: the chain \"udp_answers\" takes what it sends.");
   for (const int family : families(plan))
     rules.push_back(fmt::format("{} @answers{} return", words(family).datagram, words(family).digit));
@@ -69,15 +74,21 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zon
   return {"udp_from_clients", "", std::move(rules)};
 }
 
-// Behind masquerade's undoing: the client's own address is there again.
-Chain answers_chain(const Plan& plan) {
-  Lines rules = {"meta l4proto != udp return", "# Taken, or counted, in the chain \"clients\".",
-                 fmt::format("{} return", has("meta mark", plan.settings.mark)),
-                 fmt::format("{} return", has("meta mark", plan.settings.own_mark))};
-  add_direct(plan, rules);
+// Where there is conntrack: behind masquerade's undoing, where the client's own address is there again. Else the chain
+// "servers" leads here, for each hook costs every packet.
+Chain answers_chain(const Plan& plan, const Conditions& conditions) {
+  Chain chain{"udp_answers", "", {}};
+  if (conditions.zones) {
+    chain.hook = "type filter hook prerouting priority dstnat + 5;";
+    chain.rules.push_back("meta l4proto != udp return");
+  }
+  chain.rules.push_back("# Taken, or counted, in the chain \"clients\".");
+  for (const Mark mark : {plan.settings.own_mark, plan.settings.mark})
+    chain.rules.push_back(fmt::format("{} return", has("meta mark", mark)));
+  if (conditions.zones) add_direct(plan, chain.rules);
   for (const int family : families(plan))
-    rules.push_back(fmt::format("{} @answers{} goto udp_answer", words(family).datagram, words(family).digit));
-  return {"udp_answers", "type filter hook prerouting priority dstnat + 5;", std::move(rules)};
+    chain.rules.push_back(fmt::format("{} @answers{} goto udp_answer", words(family).datagram, words(family).digit));
+  return chain;
 }
 
 }  // namespace
@@ -95,10 +106,11 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
   add_tproxy(plan, &DatagramPorts::here, &DatagramPorts::here_df, "accept", from_here);
   add_hops(answer);
   add_tproxy(plan, &DatagramPorts::answer, &DatagramPorts::answer_df, give(plan.settings.mark) + " accept", answer);
+  add_kernel_rules(plan, Protocol::udp, table);
   table.chains.push_back({"udp_from_here", "", std::move(from_here)});
   table.chains.push_back({"udp_answer", "", std::move(answer)});
   table.chains.push_back(from_clients_chain(plan, conditions, zone));
-  table.chains.push_back(answers_chain(plan));
+  table.chains.push_back(answers_chain(plan, conditions));
 }
 
 // Answers to this machine are delivered as ever: tproxy would give them to the program's own socket, if that is

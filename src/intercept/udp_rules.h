@@ -9,6 +9,8 @@ namespace limpid::rules {
 
 // @take_udp, @answers and @direct, and the chains "udp_from_clients", "udp_from_here" and "udp_answers".
 void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& table);
+// What the kernel is to forward by itself.
+void add_direct(const Plan& plan, Lines& rules);
 // This machine's own datagrams; jumped to from the chain "local".
 [[nodiscard]] Chain local_udp_chain(const Plan& plan);
 

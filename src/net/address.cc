@@ -93,6 +93,21 @@ socklen_t Endpoint::to_sockaddr(sockaddr_storage& storage) const {
   return sizeof in6;
 }
 
+Result<Endpoint> Endpoint::parse(std::string_view text) {
+  const bool in_brackets = text.starts_with('[');
+  const std::size_t colon = text.rfind(':');
+  const std::string_view host = text.substr(0, std::min(colon, text.size()));
+  Endpoint endpoint;
+  const bool has_port =
+      colon != std::string_view::npos && parse_number(text.substr(colon + 1), endpoint.port) && endpoint.port != 0;
+  const Result<Address> address =
+      Address::parse(in_brackets && host.ends_with(']') ? host.substr(1, host.size() - 2) : host);
+  if (!has_port || !address || (address->family() == AF_INET6) != in_brackets)
+    return failure(fmt::format("\"{}\" is not an address with a port like 192.0.2.1:80 or [2001:db8::1]:80", text));
+  endpoint.address = *address;
+  return endpoint;
+}
+
 std::string Endpoint::text() const {
   return family() == AF_INET ? fmt::format("{}:{}", address.text(), port)
                              : fmt::format("[{}]:{}", address.text(), port);

@@ -42,6 +42,8 @@ struct Endpoint {
   Address address;
   std::uint16_t port = 0;  // host order
 
+  // "192.0.2.1:80", "[2001:db8::1]:80": literal addresses only, ports from 1.
+  static Result<Endpoint> parse(std::string_view text);
   static Endpoint from_sockaddr(const sockaddr_storage& storage);  // CHECKs the family
   // Fills `storage` and returns the length to hand to bind(2) and connect(2).
   socklen_t to_sockaddr(sockaddr_storage& storage) const;

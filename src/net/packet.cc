@@ -93,22 +93,32 @@ void write_ip_header(char* at, const Address& source, const Address& destination
 }
 
 // Type and code of an error in its family's words, and where the MTU stands (RFC 792, RFC 1191, RFC 4443).
+std::uint8_t unreachable_code(int family, IcmpError error) {
+  switch (error) {
+    case IcmpError::too_big:
+      return family == AF_INET ? ICMP_FRAG_NEEDED : 0;  // IPv6 has a type of its own for it
+    case IcmpError::no_route:
+      return family == AF_INET ? ICMP_NET_UNREACH : ICMP6_DST_UNREACH_NOROUTE;
+    case IcmpError::host_unreachable:
+      return family == AF_INET ? ICMP_HOST_UNREACH : ICMP6_DST_UNREACH_ADDR;
+    case IcmpError::prohibited:
+      return family == AF_INET ? ICMP_PKT_FILTERED : ICMP6_DST_UNREACH_ADMIN;
+  }
+  return 0;
+}
+
 void write_icmp_header(char* at, int family, IcmpError error, std::uint32_t mtu) {
   if (family == AF_INET) {
     icmphdr header{};
     header.type = ICMP_DEST_UNREACH;
-    header.code = error == IcmpError::too_big    ? ICMP_FRAG_NEEDED
-                  : error == IcmpError::no_route ? ICMP_NET_UNREACH
-                                                 : ICMP_HOST_UNREACH;
+    header.code = unreachable_code(family, error);
     if (error == IcmpError::too_big) header.un.frag.mtu = htons(static_cast<std::uint16_t>(std::min(mtu, 0xffffU)));
     return put(at, header);
   }
   icmp6_hdr header{};
   header.icmp6_type = error == IcmpError::too_big ? ICMP6_PACKET_TOO_BIG : ICMP6_DST_UNREACH;
-  if (error == IcmpError::too_big)
-    header.icmp6_mtu = htonl(mtu);
-  else
-    header.icmp6_code = error == IcmpError::no_route ? ICMP6_DST_UNREACH_NOROUTE : ICMP6_DST_UNREACH_ADDR;
+  header.icmp6_code = unreachable_code(family, error);
+  if (error == IcmpError::too_big) header.icmp6_mtu = htonl(mtu);
   put(at, header);
 }
 

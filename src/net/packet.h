@@ -22,7 +22,7 @@ std::size_t write_headers(HeaderBytes& bytes, const Datagram& datagram);
 void write_udp_header(std::span<char, udp_header_size> bytes, const Datagram& datagram);
 
 // ICMP errors about a datagram that could not be sent on, from `from` to the datagram's source (RFC 792, RFC 4443).
-enum class IcmpError { too_big, no_route, host_unreachable };
+enum class IcmpError { too_big, no_route, host_unreachable, prohibited };
 [[nodiscard]] std::vector<char> icmp_error(IcmpError error, const Address& from, const Datagram& about,
                                            std::uint32_t mtu);
 

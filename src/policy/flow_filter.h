@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include "policy/policy.h"
+#include "policy/flow.h"
 
 namespace limpid {
 

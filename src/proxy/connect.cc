@@ -22,30 +22,44 @@ SourceKept first_step(const Session& session, const Flow& flow) {
 bool is_taken(int error) { return error == EADDRINUSE || error == EADDRNOTAVAIL; }
 
 // One step: a socket that has started to connect from the source of this step. 0, EINPROGRESS or the refusal.
-int start(Session& session, const Flow& flow, SourceKept step) {
-  std::expected<Fd, int> fd = upstream_socket(flow.destination.family(), session.worker.settings().own_mark);
+int start(Session& session, SourceKept step, const Endpoint& to) {
+  std::expected<Fd, int> fd = upstream_socket(to.family(), session.worker.settings().own_mark);
   if (!fd) return fd.error();
   if (step != SourceKept::no) {
-    Endpoint source = flow.client;
+    Endpoint source = session.record.client;
+    if (source.family() != to.family()) return EAFNOSUPPORT;
     if (step == SourceKept::address) source.port = 0;
     if (const int refusal = bind_source(fd->raw(), source)) return refusal;
   }
-  const int started = start_connect(fd->raw(), flow.destination);
+  const int started = start_connect(fd->raw(), to);
   if (started != 0 && started != EINPROGRESS) return started;
   if (const int refusal = session.upstream.open(std::move(*fd))) return refusal;
   return started;
 }
 
-CloseReason refusal_reason(int error) {
-  if (is_taken(error)) return CloseReason::source_unavailable;
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ? CloseReason::error
-                                                                                   : connect_reason(error);
+void count(Counters& counters, SourceKept step) {
+  switch (step) {
+    case SourceKept::port:
+      return counters.source_port_kept.add(1);
+    case SourceKept::address:
+      return counters.source_address_kept.add(1);
+    case SourceKept::no:
+      return counters.source_not_kept.add(1);
+  }
 }
 
 }  // namespace
 
 CloseReason connect_reason(int error) {
   switch (error) {
+    case EADDRINUSE:
+    case EADDRNOTAVAIL:
+      return CloseReason::source_unavailable;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return CloseReason::error;
     case ECONNREFUSED:
       return CloseReason::connect_refused;
     case ECONNRESET:
@@ -66,38 +80,33 @@ CloseReason connect_reason(int error) {
   }
 }
 
-Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow& flow) {
+Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to) {
   Counters& counters = session.worker.counters();
-  SourceKept step = first_step(session, flow);
-  int started = start(session, flow, step);
+  SourceKept step = first;
+  int started = start(session, step, to);
   if (step == SourceKept::port && is_taken(started)) {
     counters.port_unavailable.add(1);
-    if (session.worker.settings().require_port) co_return CloseReason::source_unavailable;
+    if (session.worker.settings().require_port) co_return started;
     step = SourceKept::address;
-    started = start(session, flow, step);
+    started = start(session, step, to);
   }
   if (step == SourceKept::address && is_taken(started)) counters.address_unavailable.add(1);
-  if (started != 0 && started != EINPROGRESS) co_return refusal_reason(started);
-  session.record.source_kept = step;
+  if (started == 0 || started == EINPROGRESS) session.record.source_kept = step;
 
   while (started == EINPROGRESS) {
-    if (!co_await session.upstream.writable()) co_return session.ending();
+    if (!co_await session.upstream.writable() || session.has_timed_out()) co_return -1;
     // Writable without an error means connected.
-    if (!session.upstream.has_failed()) break;
-    started = pending_error(session.upstream.fd());
-    if (started != 0) co_return connect_reason(started);
+    started = session.upstream.has_failed() ? pending_error(session.upstream.fd()) : 0;
   }
-  switch (step) {
-    case SourceKept::port:
-      counters.source_port_kept.add(1);
-      break;
-    case SourceKept::address:
-      counters.source_address_kept.add(1);
-      break;
-    case SourceKept::no:
-      counters.source_not_kept.add(1);
-      break;
-  }
+  if (started == 0) count(counters, step);
+  co_return started;
+}
+
+Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow& flow) {
+  session.enter(Session::Phase::connecting, session.worker.settings().connect_timeout);
+  const int error = co_await connect_from(session, first_step(session, flow), flow.destination);
+  if (session.ending()) co_return session.ending();
+  if (error != 0) co_return connect_reason(error);
   co_return std::nullopt;
 }
 

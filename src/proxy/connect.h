@@ -3,8 +3,8 @@
 #pragma once
 #include <optional>
 
-#include "account/close_reason.h"
-#include "policy/policy.h"
+#include "account/access_log.h"
+#include "policy/flow.h"
 #include "proxy/task.h"
 
 namespace limpid {
@@ -15,7 +15,11 @@ class Session;
 // the client's address and port; its address and any port; refuse.
 Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow& flow);
 
-// What a failed connect(2) means (connect(2), icmp(7)).
+// The same to any address, from the ladder's step `first` down. 0: connected; else errno, but -1 where the session is
+// ending or its time is over.
+Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to);
+
+// What a failed connect_from() means (connect(2), icmp(7)).
 [[nodiscard]] CloseReason connect_reason(int error);
 
 }  // namespace limpid

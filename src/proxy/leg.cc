@@ -20,10 +20,14 @@ void Leg::wake(std::coroutine_handle<>& waiter, bool& is_ready) {
     is_ready = true;
 }
 
-void Leg::cancel() {
-  cancelled_ = true;
+void Leg::wake_all() {
   wake(reader_, readable_);
   wake(writer_, writable_);
+}
+
+void Leg::cancel() {
+  cancelled_ = true;
+  wake_all();
 }
 
 void Leg::on_events(std::uint32_t events) {

@@ -34,6 +34,10 @@ class Leg final : public Pollable {
   // Urgent data has been here: reads stop at the mark without being at the end, and splice(2) cannot pass it.
   [[nodiscard]] bool is_urgent() const { return urgent_; }
 
+  // What was looked at (MSG_PEEK) is still there: the next who waits for it need not.
+  void unread() { readable_ = true; }
+  // Whoever waits goes on, as if there were something.
+  void wake_all();
   void cancel();
   void on_events(std::uint32_t events) override;
 

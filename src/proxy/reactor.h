@@ -8,6 +8,7 @@
 #include <boost/intrusive/list.hpp>
 #include <chrono>
 #include <coroutine>
+#include <map>
 #include <vector>
 
 #include "base/fd.h"
@@ -83,6 +84,11 @@ class DeadlineQueue {
     deadline.at = now + duration_;
     queue_.push_back(deadline);
   }
+  // For those that are armed too: each is due as if it had been armed with this one.
+  void set_duration(std::chrono::milliseconds duration) {
+    for (Deadline& deadline : queue_) deadline.at += duration - duration_;
+    duration_ = duration;
+  }
   // The next one that is due, taken out of the queue; nullptr if there is none.
   Deadline* take_expired(Reactor::Clock::time_point now) {
     if (queue_.empty() || queue_.front().at > now) return nullptr;
@@ -100,6 +106,27 @@ class DeadlineQueue {
  private:
   std::chrono::milliseconds duration_;
   boost::intrusive::list<Deadline, boost::intrusive::constant_time_size<false>> queue_;
+};
+
+// The queues of all durations that are in use, or have been: a session keeps the time-out that it was given.
+class Deadlines {
+ public:
+  // Stays where it is.
+  [[nodiscard]] DeadlineQueue& of(std::chrono::milliseconds duration) {
+    return queues_.try_emplace(duration, duration).first->second;
+  }
+  [[nodiscard]] Deadline* take_expired(Reactor::Clock::time_point now) {
+    for (auto& [duration, queue] : queues_)
+      if (Deadline* const due = queue.take_expired(now)) return due;
+    return nullptr;
+  }
+  [[nodiscard]] Reactor::Clock::time_point next(Reactor::Clock::time_point otherwise) const {
+    for (const auto& [duration, queue] : queues_) otherwise = queue.next(otherwise);
+    return otherwise;
+  }
+
+ private:
+  std::map<std::chrono::milliseconds, DeadlineQueue> queues_;
 };
 
 }  // namespace limpid

@@ -2,26 +2,70 @@
 #include "proxy/session.h"
 
 #include "proxy/connect.h"
+#include "proxy/connect_through.h"
+#include "proxy/first_bytes.h"
 #include "proxy/relay.h"
 #include "proxy/worker.h"
 
 namespace limpid {
+namespace {
+
+bool wants_host(const Worker& worker, const Decision& decision) {
+  return decision.action == Action::upstream &&
+         worker.policy()->policy().upstream(decision.upstream).send == Send::host;
+}
+
+// A rule that looks at the first bytes has the session wait for them, and so has an upstream that is told a host; no
+// other does.
+Task<Decision> decide(Session& session, const Flow& flow) {
+  const Worker& worker = session.worker;
+  const std::optional<Decision> decision = worker.decide(flow, Protocol::tcp, std::nullopt);
+  if (decision && !wants_host(worker, *decision)) co_return *decision;
+  const Identity identity = co_await identify(session);
+  session.host = identity.host;
+  session.record.host = session.host;
+  session.record.app = identity.application;
+  co_return *worker.decide(flow, Protocol::tcp, Claim{session.host, identity.application});
+}
+
+}  // namespace
 
 // The path of a connection: accept has happened, then identify, decide, connect, relay.
 Task<CloseReason> serve(Session& session) {
   const Flow flow{session.record.client, session.record.destination};
+  if (session.client.open(std::move(session.accepted)) != 0) co_return CloseReason::error;
 
-  switch (session.worker.policy().decide(flow)) {
-    case Decision::direct:
-      break;
+  const Decision decision = co_await decide(session, flow);
+  if (session.ending()) co_return *session.ending();
+  session.action = decision.action;
+  if (decision.rule) {
+    session.policy = session.worker.policy();
+    session.record.rule = session.policy->policy().rule(*decision.rule).name;
   }
 
-  if (session.client.open(std::move(session.accepted)) != 0) co_return CloseReason::error;
-  session.worker.connecting().arm(session, session.worker.reactor().now());
-  if (const std::optional<CloseReason> refused = co_await connect_as_client(session, flow)) co_return *refused;
+  std::optional<CloseReason> refused;
+  switch (decision.action) {
+    case Action::direct:
+      refused = co_await connect_as_client(session, flow);
+      break;
+    case Action::upstream:
+      refused = co_await connect_through(session, flow, decision.upstream);
+      break;
+    case Action::reject:
+      refused = CloseReason::rejected;
+      break;
+    case Action::drop:
+      refused = CloseReason::dropped;
+      break;
+  }
+  // Without a word, for as long as an attempt to connect may take.
+  if (refused == CloseReason::dropped)
+    session.enter(Session::Phase::dropping, session.worker.settings().connect_timeout);
+  while (refused == CloseReason::dropped && !session.client.is_hung_up() && !session.client.has_failed())
+    if (!co_await session.client.readable()) break;
+  if (refused) co_return session.ending().value_or(*refused);
 
-  session.connected_ = true;
-  session.touch();
+  session.enter(Session::Phase::relaying, session.worker.settings().idle_timeout);
   co_return co_await relay(session);
 }
 
@@ -57,11 +101,37 @@ void Session::end(CloseReason reason) {
   upstream.cancel();
 }
 
+void Session::enforce() {
+  std::optional<Claim> claim;
+  if (record.app) claim = Claim{host, *record.app};
+  const std::optional<Decision> decision = worker.decide({record.client, record.destination}, Protocol::tcp, claim);
+  if (!decision) return;
+  const bool same_upstream = decision->action != Action::upstream || action != Action::upstream ||
+                             worker.policy()->policy().upstream(decision->upstream).name == record.upstream;
+  if (decision->action != action || !same_upstream) end(CloseReason::rejected);
+}
+
+void Session::enter(Phase phase, std::chrono::milliseconds at_most) {
+  phase_ = phase;
+  timed_out_ = false;
+  worker.deadlines().of(at_most).arm(*this, worker.reactor().now());
+}
+
 void Session::expire() {
-  if (!connected_)
-    end(CloseReason::connect_timeout);
-  else
-    end(half_closed ? CloseReason::half_closed_timeout : CloseReason::idle_timeout);
+  switch (phase_) {
+    case Phase::identifying:
+      timed_out_ = true;
+      return client.wake_all();
+    case Phase::trying:
+      timed_out_ = true;
+      return upstream.wake_all();
+    case Phase::connecting:
+      return end(CloseReason::connect_timeout);
+    case Phase::dropping:
+      return end(CloseReason::dropped);
+    case Phase::relaying:
+      return end(half_closed ? CloseReason::half_closed_timeout : CloseReason::idle_timeout);
+  }
 }
 
 void Session::touch() { (half_closed ? worker.half_closed() : worker.idle()).arm(*this, worker.reactor().now()); }

@@ -54,6 +54,15 @@ class Sessions : public FreshNamespace {
     return pair;
   }
 
+  // One that goes nowhere. The test's end.
+  Fd open_unserved_session(Worker& worker) {
+    const Fd front = *listen_transparent({Address::loopback(AF_INET), 0}, own);
+    Fd client = connect_blocking(*local_endpoint(front.raw()));
+    EXPECT_TRUE(worker.reserve_session());
+    start_session(worker, accept(front));
+    return client;
+  }
+
   static Fd connect_blocking(const Endpoint& to) {
     Fd fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(start_connect(fd.raw(), to), 0);
@@ -196,6 +205,42 @@ TEST_P(Bulk, ArrivesWholeInBothDirectionsAtOnce) {
   EXPECT_EQ(std::as_const(*worker).counters().values().bytes_down, down.size());
 }
 INSTANTIATE_TEST_SUITE_P(ThroughPipes, Bulk, ::testing::Values(0, 1, 2));
+
+// What a rule without conditions makes of every session.
+std::shared_ptr<const PathPolicy> policy_of(std::string_view action) {
+  PolicySource source;
+  source.rules.emplace_back().action = action;
+  return std::make_shared<const PathPolicy>(std::move(source), HashSeed{}, nullptr);
+}
+
+TEST_F(Sessions, OfARejectingRuleAreReset) {
+  const std::unique_ptr<Worker> worker = make(settings());
+  worker->adopt(settings(), policy_of(action_reject));
+  const Fd client = open_unserved_session(*worker);
+  const Running running(*worker, state_);
+  EXPECT_TRUE(running.has_closed(CloseReason::rejected));
+  EXPECT_EQ(read_error(client), ECONNRESET);
+}
+
+TEST_F(Sessions, OfADroppingRuleHearNothingUntilTheirClientGoes) {
+  const std::unique_ptr<Worker> worker = make(settings());
+  worker->adopt(settings(), policy_of(action_drop));
+  Fd client = open_unserved_session(*worker);
+  const Running running(*worker, state_);
+  write_all(client, "hello?");
+  client.close();
+  EXPECT_TRUE(running.has_closed(CloseReason::dropped));
+  EXPECT_TRUE(running.has_free_places(settings().sessions_max));
+}
+
+TEST_F(Sessions, OfADroppingRuleAreGivenUpInTime) {
+  const std::unique_ptr<Worker> worker =
+      make({.own_mark = own, .sessions_max = 100, .connect_timeout = milliseconds(50)});
+  worker->adopt(worker->settings(), policy_of(action_drop));
+  const Fd client = open_unserved_session(*worker);
+  const Running running(*worker, state_);
+  EXPECT_TRUE(running.has_closed(CloseReason::dropped));
+}
 
 TEST_F(Sessions, GoOnForAsLongAsOneDirectionTakes) {
   const std::unique_ptr<Worker> worker = make(settings());

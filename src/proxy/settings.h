@@ -19,6 +19,7 @@ struct PathSettings {
   bool local = false;                          // this machine's own connections come too
   std::int64_t sessions_max = 0;               // over all threads
   std::chrono::milliseconds connect_timeout{};
+  std::chrono::milliseconds identify_timeout{};
   std::chrono::milliseconds idle_timeout{};
   std::chrono::milliseconds half_closed_timeout{};
   UdpLimits udp{};

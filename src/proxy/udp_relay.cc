@@ -109,22 +109,73 @@ void UdpRelay::take_request(const Datagram& datagram, DatagramWay way) {
   const Reactor::Clock::time_point now = worker_.reactor().now();
   UdpFlow* flow = table_.find(ends);
   if (flow == nullptr) {
-    switch (worker_.policy().decide(ends)) {
-      case Decision::direct:
-        break;
-    }
     flow = &table_.add(ends, now);
     flow->is_local = from_here;
     worker_.counters().flows_seen.add(1);
+    if (const std::optional<Decision> decision = worker_.decide(ends, Protocol::udp, std::nullopt)) {
+      if (decision->rule) flow->verdict = std::make_unique<UdpVerdict>(worker_.policy(), *decision, std::nullopt);
+    } else {
+      flow->undecided = std::make_unique<UndecidedFlow>();
+      undecided_.push_back({ends, now + worker_.settings().identify_timeout});
+    }
   }
   table_.use(*flow, &UdpFlow::up, {datagram.count(), datagram.payload.size()}, now);
   worker_.counters().datagrams_up.add(datagram.count());
   worker_.counters().payload_up.add(datagram.payload.size());
-  Datagram onward = one_hop_on(datagram);
-  // A program of this machine that forbids fragments has been refused by its own send(2) already.
-  onward.may_be_fragmented |= from_here && ends.client.family() == AF_INET6;
-  senders(ends.client.family()).to_upstream.add(onward);
-  consider_handover(*flow);
+  if (!flow->undecided || look_at(*flow, datagram)) pass_on(*flow, datagram);
+}
+
+bool UdpRelay::look_at(UdpFlow& flow, const Datagram& datagram) {
+  UndecidedFlow& undecided = *flow.undecided;
+  Finding finding = Finding::none();
+  const std::size_t each = datagram.segment == 0 ? datagram.payload.size() : datagram.segment;
+  for (std::size_t at = 0; at == 0 || at < datagram.payload.size(); at += std::max<std::size_t>(each, 1)) {
+    const std::span<const char> one = datagram.payload.subspan(at, std::min(each, datagram.payload.size() - at));
+    finding = undecided.identifier.add({reinterpret_cast<const std::uint8_t*>(one.data()), one.size()});
+    if (finding.progress != Progress::need_more) break;
+  }
+  undecided.bytes += datagram.payload.size();
+  if (finding.progress == Progress::need_more && undecided.bytes <= UndecidedFlow::most_bytes) {
+    UndecidedFlow::Held& held =
+        undecided.held.emplace_back(datagram, std::vector(datagram.payload.begin(), datagram.payload.end()));
+    held.datagram.payload = held.bytes;
+    return false;
+  }
+  decide(flow, finding.identity);
+  return true;
+}
+
+void UdpRelay::decide(UdpFlow& flow, const Identity& identity) {
+  const Decision decision = *worker_.decide(flow.ends, Protocol::udp, Claim{identity.host, identity.application});
+  flow.verdict = std::make_unique<UdpVerdict>(worker_.policy(), decision, identity);
+  const std::unique_ptr<UndecidedFlow> undecided = std::move(flow.undecided);
+  for (const UndecidedFlow::Held& held : undecided->held) pass_on(flow, held.datagram);
+  flush(senders(flow.ends.client.family()).to_upstream);  // before their bytes go
+}
+
+void UdpRelay::decide_what_waits_no_longer() {
+  for (; !undecided_.empty() && undecided_.front().until <= worker_.reactor().now(); undecided_.pop_front()) {
+    UdpFlow* const flow = table_.find(undecided_.front().ends);
+    if (flow != nullptr && flow->undecided) decide(*flow, Identity());
+  }
+}
+
+void UdpRelay::pass_on(UdpFlow& flow, const Datagram& datagram) {
+  DatagramSender& sender = senders(flow.ends.client.family()).to_upstream;
+  switch (flow.action()) {
+    case Action::direct: {
+      Datagram onward = one_hop_on(datagram);
+      // A program of this machine that forbids fragments has been refused by its own send(2) already.
+      onward.may_be_fragmented |= flow.is_local && flow.ends.client.family() == AF_INET6;
+      sender.add(onward);
+      return consider_handover(flow);
+    }
+    case Action::reject:
+    case Action::upstream:  // none of them carries datagrams
+      return send_icmp(IcmpError::prohibited, sender, datagram);
+    case Action::drop:
+      return;
+  }
 }
 
 void UdpRelay::take_answer(const Datagram& datagram) {
@@ -177,20 +228,23 @@ void UdpRelay::send_error(DatagramSender& sender, const DatagramSender::Refused&
     error = IcmpError::host_unreachable;
   else if (refused.error != EMSGSIZE || refused.mtu == 0)
     return;
+  send_icmp(error, sender, refused.datagram, refused.mtu);
+}
+
+void UdpRelay::send_icmp(IcmpError error, DatagramSender& sender, const Datagram& datagram, std::uint32_t mtu) {
   if (errors_left_ <= 0) return;
   --errors_left_;
-  const Address& to = refused.datagram.source.address;
+  const Address& to = datagram.source.address;
   Senders& of_family = senders(to.family());
   const bool up = &sender == &of_family.to_upstream;
   const Mark mark = up ? worker_.settings().accepted_mark : worker_.settings().own_mark;
   if (const std::optional<Address> from = address_towards(to, mark))
-    (void)(up ? of_family.to_client : of_family.to_upstream)
-        .send_packet(icmp_error(error, *from, refused.datagram, refused.mtu), to);
+    (void)(up ? of_family.to_client : of_family.to_upstream).send_packet(icmp_error(error, *from, datagram, mtu), to);
 }
 
 void UdpRelay::settle() {
   const Reactor::Clock::time_point now = worker_.reactor().now();
-  if (has_been_told_.load(std::memory_order_relaxed)) take_what_was_told();
+  decide_what_waits_no_longer();
   forget_handed_over();
   table_.expire(now);
   hand_over();
@@ -213,44 +267,30 @@ void UdpRelay::hand_over() {
   send(to_hand_over_, handover_.ask);
 }
 
-void UdpRelay::tell(Answer answer, std::vector<FlowAccount> flows) {
-  const std::lock_guard lock(told_mutex_);
-  told_.push_back({answer, std::move(flows)});
-  has_been_told_.store(true, std::memory_order_relaxed);
-}
-
-void UdpRelay::take_what_was_told() {
-  std::vector<Told> told;
-  {
-    const std::lock_guard lock(told_mutex_);
-    told.swap(told_);
-    has_been_told_.store(false, std::memory_order_relaxed);
-  }
+void UdpRelay::take(Answer answer, const std::vector<FlowAccount>& flows) {
   const Reactor::Clock::time_point now = worker_.reactor().now();
-  for (const Told& one : told) {
-    for (const FlowAccount& account : one.flows) {
-      UdpFlow* flow = table_.find(account.ends);
-      switch (one.answer) {
-        case Answer::taken:
-          if (flow == nullptr) break;  // its time has run out meanwhile, and it is accounted for
-          flow->handover = UdpFlow::Handover::done;
-          let_go(*flow);
-          leaving_.push_back({flow->ends, now + std::min<std::chrono::milliseconds>(
-                                                    still_under_way, worker_.settings().udp.answered_timeout / 4)});
-          break;
-        case Answer::refused:
-          if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
-          break;
-        case Answer::given_back:
-          if (flow == nullptr) flow = &table_.add(account.ends, now);
-          flow->time = account.time;
-          flow->started = now - (std::chrono::system_clock::now() - account.time);
-          table_.use(*flow, &UdpFlow::up, account.up, now);
-          table_.use(*flow, &UdpFlow::down, account.down, now);
-          flow->handover = UdpFlow::Handover::never;
-          std::erase_if(leaving_, [&](const Leaving& leaving) { return leaving.ends == account.ends; });
-          break;
-      }
+  for (const FlowAccount& account : flows) {
+    UdpFlow* flow = table_.find(account.ends);
+    switch (answer) {
+      case Answer::taken:
+        if (flow == nullptr) break;  // its time has run out meanwhile, and it is accounted for
+        flow->handover = UdpFlow::Handover::done;
+        let_go(*flow);
+        leaving_.push_back({flow->ends, now + std::min<std::chrono::milliseconds>(
+                                                  still_under_way, worker_.settings().udp.answered_timeout / 4)});
+        break;
+      case Answer::refused:
+        if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
+        break;
+      case Answer::given_back:
+        if (flow == nullptr) flow = &table_.add(account.ends, now);
+        flow->time = account.time;
+        flow->started = now - (std::chrono::system_clock::now() - account.time);
+        table_.use(*flow, &UdpFlow::up, account.up, now);
+        table_.use(*flow, &UdpFlow::down, account.down, now);
+        flow->handover = UdpFlow::Handover::never;
+        std::erase_if(leaving_, [&](const Until& leaving) { return leaving.ends == account.ends; });
+        break;
     }
   }
 }
@@ -271,12 +311,29 @@ void UdpRelay::forget_handed_over() {
 }
 
 Reactor::Clock::time_point UdpRelay::next_deadline(Reactor::Clock::time_point otherwise) const {
-  return table_.next_deadline(leaving_.empty() ? otherwise : std::min(otherwise, leaving_.front().until));
+  for (const std::deque<Until>* queue : {&leaving_, &undecided_})
+    if (!queue->empty()) otherwise = std::min(otherwise, queue->front().until);
+  return table_.next_deadline(otherwise);
 }
 
 void UdpRelay::end() {
   table_.end_all(CloseReason::withdrawn);
   hand_over();
+}
+
+void UdpRelay::adopt_limits() { table_.set_limits(worker_.settings().udp); }
+
+void UdpRelay::enforce() {
+  table_.end_if(
+      [this](const UdpFlow& flow) {
+        if (flow.undecided) return false;
+        const Identity* const identity = flow.verdict && flow.verdict->identity ? &*flow.verdict->identity : nullptr;
+        const std::optional<Decision> decision =
+            worker_.decide(flow.ends, Protocol::udp,
+                           identity ? std::optional(Claim{identity->host, identity->application}) : std::nullopt);
+        return decision && decision->action != flow.action();
+      },
+      CloseReason::rejected);
 }
 
 void UdpRelay::count_dropped() {
@@ -285,23 +342,47 @@ void UdpRelay::count_dropped() {
   worker_.counters().datagrams_dropped.set(dropped);
 }
 
+// A flow that went nowhere ends for the reason of that.
+CloseReason reason_of(const UdpFlow& flow, CloseReason otherwise) {
+  switch (flow.action()) {
+    case Action::direct:
+      return otherwise;
+    case Action::reject:
+      return CloseReason::rejected;
+    case Action::drop:
+      return CloseReason::dropped;
+    case Action::upstream:
+      return CloseReason::upstream_failed;
+  }
+  return otherwise;
+}
+
 void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
   if (flow.handover == UdpFlow::Handover::done) {
     handed_over_.push_back({flow.ends, flow.time, flow.up, flow.down});
     return;
   }
-  worker_.account({.time = flow.time,
-                   .protocol = Protocol::udp,
-                   .client = flow.ends.client,
-                   .destination = flow.ends.destination,
-                   .source_kept = SourceKept::port,
-                   .datagrams_up = flow.up.datagrams,
-                   .datagrams_down = flow.down.datagrams,
-                   .down_is_known = !flow.is_local || flow.is_answered(),
-                   .bytes_up = flow.up.bytes,
-                   .bytes_down = flow.down.bytes,
-                   .duration = flow.used - flow.started,
-                   .reason = reason});
+  AccessRecord record{.time = flow.time,
+                      .protocol = Protocol::udp,
+                      .client = flow.ends.client,
+                      .destination = flow.ends.destination,
+                      .source_kept = SourceKept::port,
+                      .datagrams_up = flow.up.datagrams,
+                      .datagrams_down = flow.down.datagrams,
+                      .down_is_known = !flow.is_local || flow.is_answered(),
+                      .bytes_up = flow.up.bytes,
+                      .bytes_down = flow.down.bytes,
+                      .duration = flow.used - flow.started,
+                      .reason = reason_of(flow, reason)};
+  if (const UdpVerdict* const verdict = flow.verdict.get()) {
+    const Policy& policy = verdict->policy->policy();
+    if (verdict->decision.rule) record.rule = policy.rule(*verdict->decision.rule).name;
+    if (verdict->decision.action == Action::upstream)
+      record.upstream = policy.upstream(verdict->decision.upstream).name;
+    if (verdict->identity) record.app = verdict->identity->application;
+    if (verdict->identity) record.host = verdict->identity->host;
+  }
+  worker_.account(record);
 }
 
 }  // namespace limpid

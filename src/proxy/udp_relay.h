@@ -4,11 +4,11 @@
 #pragma once
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "net/datagram.h"
+#include "net/packet.h"
 #include "proxy/reactor.h"
 #include "proxy/udp_table.h"
 
@@ -62,29 +62,35 @@ class UdpRelay {
   void settle();
   [[nodiscard]] Reactor::Clock::time_point next_deadline(Reactor::Clock::time_point otherwise) const;
   void end();  // every flow, as withdrawn
+  // The worker's settings and policy are others now.
+  void adopt_limits();
+  // Ends the flows that the policy as it is now would not have let go where they go.
+  void enforce();
 
-  // From another thread, to be seen at the next turn: what has become of flows that were to be handed over.
+  // What has become of flows that were to be handed over.
   enum class Answer : std::uint8_t { taken, refused, given_back };
-  void tell(Answer answer, std::vector<FlowAccount> flows);
+  void take(Answer answer, const std::vector<FlowAccount>& flows);
 
  private:
   struct Listener;
   struct Senders {
     DatagramSender to_upstream, to_client;
   };
-  struct Told {
-    Answer answer;
-    std::vector<FlowAccount> flows;
-  };
 
   void receive(Listener& listener);
   void take_request(const Datagram& datagram, DatagramWay way);
   void take_answer(const Datagram& datagram);
+  // Looks at what an undecided flow says; true: it is decided now, and nothing of it waits any more.
+  bool look_at(UdpFlow& flow, const Datagram& datagram);
+  void decide(UdpFlow& flow, const Identity& identity);
+  void pass_on(UdpFlow& flow, const Datagram& datagram);
+  void decide_what_waits_no_longer();
   bool is_for_ourselves(const Datagram& datagram);
   void consider_handover(UdpFlow& flow);
   void flush(DatagramSender& sender);
   void send_error(DatagramSender& sender, const DatagramSender::Refused& refused);
-  void take_what_was_told();
+  // Tells the sender of a datagram, on its way by this sender, that it has gone no further.
+  void send_icmp(IcmpError error, DatagramSender& sender, const Datagram& datagram, std::uint32_t mtu = 0);
   void let_go(UdpFlow& flow);
   void forget_handed_over();
   void hand_over();
@@ -101,16 +107,14 @@ class UdpRelay {
   std::vector<Datagram> received_;
   std::vector<Flow> to_hand_over_;
   std::vector<FlowAccount> handed_over_;  // of which the supervisor has not got the account yet
-  struct Leaving {
+  struct Until {
     Flow ends;
     Reactor::Clock::time_point until;
   };
-  std::deque<Leaving> leaving_;  // the kernel has them
+  std::deque<Until> leaving_;    // the kernel has them
+  std::deque<Until> undecided_;  // or they were, since
   int errors_left_ = 0;          // ICMP errors that may be sent until the next refill
   Reactor::Clock::time_point next_refill_{};
-  std::mutex told_mutex_;
-  std::vector<Told> told_;
-  std::atomic<bool> has_been_told_{false};
 };
 
 }  // namespace limpid

@@ -43,6 +43,13 @@ UdpTable::UdpTable(const UdpLimits& limits, Ended ended)
       flows_(0, Hash{chance()}),
       clients_(0, Hash{chance()}) {}
 
+void UdpTable::set_limits(const UdpLimits& limits) {
+  limits_ = limits;
+  unanswered_.set_duration(limits.unanswered_timeout);
+  one_shot_.set_duration(std::min(one_shot_timeout, limits.answered_timeout));
+  answered_.set_duration(limits.answered_timeout);
+}
+
 UdpFlow* UdpTable::find(const Flow& ends) {
   const auto found = flows_.find(ends);
   return found == flows_.end() ? nullptr : &found->second;
@@ -97,6 +104,13 @@ void UdpTable::expire(Reactor::Clock::time_point now) {
 
 void UdpTable::end_all(CloseReason reason) {
   while (!flows_.empty()) end(flows_.begin()->second, reason);
+}
+
+void UdpTable::end_if(const std::function<bool(const UdpFlow&)>& doomed, CloseReason reason) {
+  for (auto next = flows_.begin(); next != flows_.end();) {
+    UdpFlow& flow = (next++)->second;
+    if (doomed(flow)) end(flow, reason);
+  }
 }
 
 Reactor::Clock::time_point UdpTable::next_deadline(Reactor::Clock::time_point otherwise) const {

@@ -4,10 +4,15 @@
 #pragma once
 #include <boost/intrusive/list.hpp>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "account/access_log.h"
-#include "policy/policy.h"
+#include "identify/identify.h"
+#include "net/datagram.h"
+#include "proxy/path_policy.h"
 #include "proxy/reactor.h"
 
 namespace limpid {
@@ -31,16 +36,39 @@ struct Carried {
   }
 };
 
+// A flow that no rule can tell about before its datagrams say what it is; until then they wait here.
+struct UndecidedFlow {
+  static constexpr std::size_t most_bytes = 64 * 1024;
+
+  struct Held {
+    Datagram datagram;  // its payload is `bytes`
+    std::vector<char> bytes;
+  };
+  DatagramIdentifier identifier;
+  std::vector<Held> held;
+  std::size_t bytes = 0;
+};
+
+// What was decided for a flow, where that was not the default.
+struct UdpVerdict {
+  std::shared_ptr<const PathPolicy> policy;
+  Decision decision;
+  std::optional<Identity> identity;
+};
+
 struct UdpFlow : Deadline, boost::intrusive::list_base_hook<boost::intrusive::tag<struct OfOneClient>> {
   Flow ends;
   std::chrono::system_clock::time_point time;  // of its first datagram
   Reactor::Clock::time_point started, used;
   Carried up, down;
   bool is_local = false;  // of this machine: answers go to the program's socket, past us
+  std::unique_ptr<UndecidedFlow> undecided;
+  std::unique_ptr<const UdpVerdict> verdict;  // none: direct, by default
   // To the kernel: not yet, asked for, done (and here for as long as datagrams may still be under way to us), or never
   // (it has refused, or gave the flow back).
   enum class Handover : std::uint8_t { open, asked, done, never } handover = Handover::open;
 
+  [[nodiscard]] Action action() const { return verdict ? verdict->decision.action : Action::direct; }
   [[nodiscard]] bool is_answered() const { return down.datagrams > 0; }
   // One question, and as far as can be seen its answer.
   [[nodiscard]] bool is_one_shot() const { return (is_answered() || is_local) && up.datagrams == 1; }
@@ -57,6 +85,8 @@ class UdpTable {
     std::function<void(Evicted)> count;
   };
   UdpTable(const UdpLimits& limits, Ended ended);
+  // Other limits from now on; flows beyond them go as others come.
+  void set_limits(const UdpLimits& limits);
 
   [[nodiscard]] UdpFlow* find(const Flow& ends);
   UdpFlow& add(const Flow& ends, Reactor::Clock::time_point now);
@@ -68,6 +98,7 @@ class UdpTable {
   void forget(UdpFlow& flow);
   void expire(Reactor::Clock::time_point now);
   void end_all(CloseReason reason);
+  void end_if(const std::function<bool(const UdpFlow&)>& doomed, CloseReason reason);
 
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
   [[nodiscard]] Reactor::Clock::time_point next_deadline(Reactor::Clock::time_point otherwise) const;

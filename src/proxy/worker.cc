@@ -27,12 +27,12 @@ Result<std::unique_ptr<Worker>> Worker::create(const PathSettings& settings, Pat
 Worker::Worker(const PathSettings& settings, PathState& state, WorkerParts parts, Reactor reactor, Fd wakeup)
     : settings_(settings),
       state_(state),
+      policy_(std::move(parts.policy)),
       reactor_(std::move(reactor)),
       access_log_(std::move(parts.access_log), counters_),
       pipes_(std::move(parts.pipes)),
-      connecting_(settings.connect_timeout),
-      idle_(settings.idle_timeout),
-      half_closed_(settings.half_closed_timeout) {
+      idle_(&deadlines_.of(settings.idle_timeout)),
+      half_closed_(&deadlines_.of(settings.half_closed_timeout)) {
   wakeup_.fd = std::move(wakeup);
   for (Fd& fd : parts.listeners) listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd)));
   if (parts.udp) udp_.emplace(*this, std::move(*parts.udp));
@@ -42,10 +42,10 @@ void Worker::run() {
   while (!state_.ending.load(std::memory_order_relaxed)) {
     reactor_.turn(next_deadline());
     turned_.store(true, std::memory_order_relaxed);
+    if (has_posted_.load(std::memory_order_relaxed)) do_what_was_posted();
     expire_sessions();
     if (udp_) udp_->settle();
     access_log_.flush();
-    if (has_new_listeners_.load(std::memory_order_relaxed)) take_new_listeners();
     resume_listeners();
   }
   end_sessions();
@@ -69,35 +69,54 @@ void Worker::Wakeup::on_events(std::uint32_t) {
   CHECK(::read(fd.raw(), &wakes, sizeof wakes) == sizeof wakes || errno == EAGAIN);
 }
 
+void Worker::post(std::move_only_function<void()> work) {
+  {
+    const std::lock_guard lock(posted_mutex_);
+    posted_.push_back(std::move(work));
+    has_posted_.store(true, std::memory_order_relaxed);
+  }
+  wake();
+}
+
+void Worker::do_what_was_posted() {
+  std::vector<std::move_only_function<void()>> posted;
+  {
+    const std::lock_guard lock(posted_mutex_);
+    posted.swap(posted_);
+    has_posted_.store(false, std::memory_order_relaxed);
+  }
+  for (auto& work : posted) work();
+}
+
 void Worker::add_listener(Fd fd) {
-  const std::lock_guard lock(new_listeners_mutex_);
-  new_listeners_.push_back(std::move(fd));
-  has_new_listeners_.store(true, std::memory_order_relaxed);
-  wake();
-}
-
-void Worker::tell(UdpRelay::Answer answer, std::vector<FlowAccount> flows) {
-  if (!udp_) return;
-  udp_->tell(answer, std::move(flows));
-  wake();
-}
-
-void Worker::take_new_listeners() {
   std::erase_if(listeners_, [](const auto& listener) { return listener->is_dead(); });
-  const std::lock_guard lock(new_listeners_mutex_);
-  for (Fd& fd : new_listeners_) listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd)));
-  new_listeners_.clear();
-  has_new_listeners_.store(false, std::memory_order_relaxed);
+  listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd)));
+}
+
+void Worker::adopt(const PathSettings& settings, std::shared_ptr<const PathPolicy> policy) {
+  settings_ = settings;
+  policy_ = std::move(policy);
+  idle_ = &deadlines_.of(settings.idle_timeout);
+  half_closed_ = &deadlines_.of(settings.half_closed_timeout);
+  if (udp_) udp_->adopt_limits();
+}
+
+void Worker::enforce() {
+  for (Session& session : sessions_) session.enforce();
+  if (udp_) udp_->enforce();
+}
+
+std::optional<Decision> Worker::decide(const Flow& flow, Protocol proto, std::optional<Claim> claim) const {
+  return policy_->policy().decide({flow, proto, local_time_.minute(reactor_.now()), claim});
 }
 
 Reactor::Clock::time_point Worker::next_deadline() const {
-  const Reactor::Clock::time_point next = connecting_.next(idle_.next(half_closed_.next(reactor_.now() + tick)));
+  const Reactor::Clock::time_point next = deadlines_.next(reactor_.now() + tick);
   return udp_ ? udp_->next_deadline(next) : next;
 }
 
 void Worker::expire_sessions() {
-  for (DeadlineQueue* queue : {&connecting_, &idle_, &half_closed_})
-    while (Deadline* due = queue->take_expired(reactor_.now())) static_cast<Session*>(due)->expire();
+  while (Deadline* due = deadlines_.take_expired(reactor_.now())) static_cast<Session*>(due)->expire();
 }
 
 void Worker::resume_listeners() {

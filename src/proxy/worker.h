@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // One thread of the path: its listeners, its sessions, what they share. Nothing in it is touched by another thread but
-// PathState and the counters.
+// PathState, the counters and what is posted to it.
 #pragma once
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -11,8 +12,9 @@
 
 #include "account/access_log.h"
 #include "net/socket.h"
-#include "policy/policy.h"
 #include "proxy/listener.h"
+#include "proxy/local_time.h"
+#include "proxy/path_policy.h"
 #include "proxy/pipe_pool.h"
 #include "proxy/reactor.h"
 #include "proxy/session.h"
@@ -33,6 +35,7 @@ struct WorkerParts {
   std::vector<Pipe> pipes;
   Fd access_log;  // write end of a pipe; may be none
   std::optional<UdpParts> udp{};
+  std::shared_ptr<const PathPolicy> policy = std::make_shared<const PathPolicy>(PolicySource{}, HashSeed{}, nullptr);
 };
 
 class Worker {
@@ -50,21 +53,30 @@ class Worker {
   [[nodiscard]] const Counters& counters() const { return counters_; }
   // Ends a wait of run(), so that it sees the PathState at once.
   void wake() const;
-  // Hands it one more listener, for one that has died.
+  // Has the thread do this, between two turns.
+  void post(std::move_only_function<void()> work);
+
+  // For what is posted.
+  // One more listener, for one that has died.
   void add_listener(Fd fd);
-  // What has become of flows that were to be handed over to the kernel. Nothing where the thread has no UDP.
-  void tell(UdpRelay::Answer answer, std::vector<FlowAccount> flows);
+  // Other settings from now on, and another policy: sessions keep what was decided for them.
+  void adopt(const PathSettings& settings, std::shared_ptr<const PathPolicy> policy);
+  // Ends what the policy as it is now would not have let go where it goes.
+  void enforce();
+  [[nodiscard]] UdpRelay* udp() { return udp_ ? &*udp_ : nullptr; }
 
   // For the path.
   Counters& counters() { return counters_; }
   Reactor& reactor() { return reactor_; }
   const PathSettings& settings() const { return settings_; }
-  const Policy& policy() const { return policy_; }
+  const std::shared_ptr<const PathPolicy>& policy() const { return policy_; }
+  // Nothing: it takes a claim to tell.
+  [[nodiscard]] std::optional<Decision> decide(const Flow& flow, Protocol proto, std::optional<Claim> claim) const;
   PipePool& pipes() { return pipes_; }
   std::span<char> buffer() { return buffer_; }
-  DeadlineQueue& connecting() { return connecting_; }
-  DeadlineQueue& idle() { return idle_; }
-  DeadlineQueue& half_closed() { return half_closed_; }
+  Deadlines& deadlines() { return deadlines_; }
+  DeadlineQueue& idle() { return *idle_; }
+  DeadlineQueue& half_closed() { return *half_closed_; }
 
   // A place for one more session; false at the limit.
   bool reserve_session();
@@ -83,7 +95,7 @@ class Worker {
   static constexpr std::chrono::milliseconds tick{250};
 
   Worker(const PathSettings& settings, PathState& state, WorkerParts parts, Reactor reactor, Fd wakeup);
-  void take_new_listeners();
+  void do_what_was_posted();
   void resume_listeners();
   void expire_sessions();
   void end_sessions();
@@ -101,16 +113,19 @@ class Worker {
   PathState& state_;
   Counters counters_;
   std::atomic<bool> turned_{true};
-  std::mutex new_listeners_mutex_;
-  std::vector<Fd> new_listeners_;
-  std::atomic<bool> has_new_listeners_{false};
-  Policy policy_;
+  std::mutex posted_mutex_;
+  std::vector<std::move_only_function<void()>> posted_;
+  std::atomic<bool> has_posted_{false};
+  std::shared_ptr<const PathPolicy> policy_;
+  LocalTime local_time_;
   Reactor reactor_;
   Wakeup wakeup_;
   AccessLog access_log_;
   PipePool pipes_;
   std::array<char, 64 * 1024> buffer_;
-  DeadlineQueue connecting_, idle_, half_closed_;
+  Deadlines deadlines_;
+  DeadlineQueue* idle_;  // of deadlines_
+  DeadlineQueue* half_closed_;
   Sessions sessions_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::optional<UdpRelay> udp_;

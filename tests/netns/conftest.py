@@ -15,7 +15,10 @@ from support.families import FAMILIES  # noqa: E402
 from support.lab import Lab  # noqa: E402
 from support.runner import TAKE_TCP, Runner  # noqa: E402
 
-_TOOLS = ("ip", "nft", "tc", "ss", "strace", "setpriv", "dig", "dnsmasq", "iperf3")
+_TOOLS = (
+    "ip", "nft", "tc", "ss", "strace", "setpriv", "dig", "dnsmasq", "iperf3", "curl", "openssl", "nginx", "haproxy",
+    "microsocks", "danted", "tinyproxy",
+)  # fmt: skip
 _CONGESTION = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 _CONGESTION_BEFORE = "/run/limpid-tests-congestion-control"
 _TIME_LIMIT = 120  # seconds for each of a test's set-up, call and teardown

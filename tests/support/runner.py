@@ -33,6 +33,12 @@ class Runner:
         self._started.append(limpid)
         return limpid.wait_ready() if ready else limpid
 
+    def configured(self, *tables, **options):
+        """The same with a configuration file alone, of these tables."""
+        path = self._directory / f"limpid{len(self._started)}.toml"
+        path.write_text("".join(tables))
+        return self("--config", path, defaults=(), **options)
+
     def refused(self, *arguments, **options):
         """A start that must fail: its exit status and what it said."""
         limpid = self(*arguments, ready=False, **options)

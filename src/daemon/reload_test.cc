@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/reload.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace limpid {
+namespace {
+
+using testing::ElementsAre;
+using testing::StartsWith;
+
+TEST(Reload, NamesWhatCannotChange) {
+  const Config running;
+  Config wanted;
+  wanted.intercept.own_mark = {0x1, 0x1};
+  wanted.process.user = "proxy";
+  wanted.intercept.udp = {{53, 53}};
+  wanted.log.access = "off";
+  EXPECT_THAT(unchangeable(running, wanted),
+              ElementsAre(StartsWith("intercept.own_mark cannot"), StartsWith("process.user cannot"),
+                          StartsWith("intercept.udp, from"), StartsWith("log.access, from")));
+}
+
+TEST(Reload, TakesEverythingElse) {
+  Config running, wanted;
+  running.intercept.udp = {{53, 53}};
+  wanted.intercept = {.interfaces = {"lan0"},
+                      .tcp = {{80, 80}},
+                      .udp = {{443, 443}},
+                      .local = true,
+                      .bypass = {*Prefix::parse("10.0.0.0/8")},
+                      .bypass_from = {*Prefix::parse("10.0.0.0/8")},
+                      .without_us = WithoutUs::closed};
+  wanted.transparency.source = Source::address;
+  wanted.limits = {.sessions = 5, .connect_timeout = std::chrono::seconds(1)};
+  wanted.log = {.level = LogLevel::debug, .access = "/log"};
+  wanted.rules.emplace_back();
+  wanted.upstreams.emplace_back();
+  EXPECT_THAT(unchangeable(running, wanted), ElementsAre());
+}
+
+}  // namespace
+}  // namespace limpid

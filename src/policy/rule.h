@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// The user's rules and upstreams, as they were written: limpid.toml(5). Values only.
+#pragma once
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/application.h"
+#include "policy/flow.h"
+
+namespace limpid {
+
+// A part of the day, local time, from its first minute up to but without its last; past midnight if `until` is not
+// later than `from`.
+struct DayPart {
+  std::chrono::minutes from{};   // since midnight
+  std::chrono::minutes until{};  // likewise
+
+  [[nodiscard]] bool contains(std::chrono::minutes now) const {
+    return from < until ? from <= now && now < until : from <= now || now < until;
+  }
+  bool operator==(const DayPart&) const = default;
+};
+
+// The words that `action` may be beside an upstream's name.
+inline constexpr std::string_view action_direct = "direct";
+inline constexpr std::string_view action_reject = "reject";
+inline constexpr std::string_view action_drop = "drop";
+
+// What is empty matches every flow.
+struct Rule {
+  std::string name;
+  std::vector<Prefix> from;     // clients
+  std::vector<Prefix> to;       // destinations
+  std::vector<PortRange> port;  // of destinations
+  std::optional<Protocol> proto;
+  std::vector<std::string> host;  // patterns (host_set.h)
+  std::string host_file;          // a path: more of them
+  std::vector<Application> app;
+  std::optional<DayPart> time;
+  std::string action{action_direct};  // or an upstream's name
+
+  std::string host_names{};  // what is in host_file
+
+  [[nodiscard]] bool asks_for_host() const { return !host.empty() || !host_file.empty(); }
+  // Only the first bytes of a flow tell whether such a rule matches.
+  [[nodiscard]] bool asks_for_identity() const { return asks_for_host() || !app.empty(); }
+  bool operator==(const Rule&) const = default;
+};
+
+enum class UpstreamType : std::uint8_t { socks5, http_connect, fixed };
+enum class ProxyProtocol : std::uint8_t { off, v1, v2 };
+enum class Send : std::uint8_t { address, host };             // what the upstream is told to connect to
+enum class WhenDown : std::uint8_t { reject, direct, drop };  // what happens to a flow that no address of it takes
+enum class UpstreamSource : std::uint8_t { self, address, client };  // whose address, or address and port, it sees
+enum class Hash : std::uint8_t { off, client };                      // one client, one address of it
+
+struct Upstream {
+  std::string name;
+  UpstreamType type = UpstreamType::socks5;
+  std::vector<Endpoint> address;
+  std::string username;
+  std::string password_file;
+  Send send = Send::address;
+  ProxyProtocol proxy_protocol = ProxyProtocol::off;
+  UpstreamSource source = UpstreamSource::self;
+  WhenDown when_down = WhenDown::reject;
+  Hash hash = Hash::off;
+  std::uint64_t sessions = 0;  // at a time, an address; 0: no limit
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
+  std::chrono::milliseconds check_interval = std::chrono::seconds(10);
+
+  std::string password{};  // what is in password_file
+
+  bool operator==(const Upstream&) const = default;
+};
+
+}  // namespace limpid

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// The policy as the path uses it: with what is known of its upstreams' addresses. Immutable but for that; all threads
+// share it, and a reload replaces it as a whole.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "policy/policy.h"
+
+namespace limpid {
+
+// One address of an upstream, as all threads see it. It outlives a reload that keeps the address.
+struct Member {
+  using Clock = std::chrono::steady_clock;
+
+  Endpoint address;
+  std::atomic<std::uint64_t> sessions{0};  // alive now, or being opened
+  std::atomic<Clock::rep> down_until{0};   // since the clock's beginning: none is sent there until then
+
+  [[nodiscard]] bool is_down(Clock::time_point now) const {
+    return now.time_since_epoch().count() < down_until.load(std::memory_order_relaxed);
+  }
+  void eject(Clock::time_point until) { down_until.store(until.time_since_epoch().count(), std::memory_order_relaxed); }
+  void restore() { down_until.store(0, std::memory_order_relaxed); }
+};
+
+// A session on the way through a member, counted as such for as long as this lives.
+class MemberUse {
+ public:
+  MemberUse() = default;
+  explicit MemberUse(std::shared_ptr<Member> member) : member_(std::move(member)) { member_->sessions.fetch_add(1); }
+  MemberUse(MemberUse&&) = default;
+  MemberUse& operator=(MemberUse&& other) noexcept {
+    std::swap(member_, other.member_);
+    return *this;
+  }
+  ~MemberUse() {
+    if (member_) member_->sessions.fetch_sub(1);
+  }
+
+ private:
+  std::shared_ptr<Member> member_;
+};
+
+class PathPolicy {
+ public:
+  // `before`: what this one replaces; may be null.
+  PathPolicy(PolicySource source, HashSeed seed, const PathPolicy* before);
+
+  [[nodiscard]] const Policy& policy() const { return policy_; }
+  [[nodiscard]] std::span<const std::shared_ptr<Member>> members(std::uint32_t upstream) const {
+    return members_[upstream];
+  }
+  // The one to try next for this client: up, with a place, and not among those tried before; null: none.
+  [[nodiscard]] std::shared_ptr<Member> choose(std::uint32_t upstream, const Address& client,
+                                               std::span<const std::shared_ptr<Member>> tried,
+                                               Member::Clock::time_point now) const;
+
+ private:
+  Policy policy_;
+  std::vector<std::vector<std::shared_ptr<Member>>> members_;  // of each upstream
+};
+
+}  // namespace limpid
