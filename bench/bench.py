@@ -14,13 +14,13 @@ import sys
 import measures
 import report
 import udp
-from contenders import HAProxy, Limpid, LimpidRelay, LimpidUdp, Plain, V2ray
+from contenders import HAProxy, Limpid, LimpidKernel, LimpidRelay, LimpidRules, LimpidUdp, Plain, V2ray
 from lab import BenchError, Lab, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODES = ("no conntrack", "masquerade")
 MEASURES = measures.MEASURES | udp.MEASURES
-CONTENDERS = ("plain", "limpid", "HAProxy", "relayed", "v2ray")
+CONTENDERS = ("plain", "limpid", "rules", "kernel", "HAProxy", "relayed", "v2ray")
 
 
 def main():
@@ -66,7 +66,7 @@ def parse_options():
 def measure(mode, options):
     """{measure: {contender: {figure: [a value a round]}}}"""
     masquerade = mode == "masquerade"
-    tcp = [Plain(), Limpid(options.limpid), HAProxy()]
+    tcp = [Plain(), Limpid(options.limpid), LimpidRules(options.limpid), LimpidKernel(options.limpid), HAProxy()]
     datagrams = [Plain(), LimpidUdp(options.limpid), LimpidRelay(options.limpid), V2ray()]
     for contender in tcp + datagrams:
         contender.masquerade = masquerade
@@ -75,7 +75,8 @@ def measure(mode, options):
         for turn in range(options.rounds):
             for name in options.measures:
                 everybody = datagrams if name in udp.MEASURES else tcp
-                contenders = [contender for contender in everybody if contender.name in options.contenders]
+                contenders = [contender for contender in everybody if contender.name in options.contenders and
+                              (contender.measures is None or name in contender.measures)]
                 for who, figures in one_round(lab, name, contenders, turn, options.seconds).items():
                     said = ", ".join(f"{figure} {value:.4g}" for figure, value in figures.items())
                     print(f"{mode}, round {turn + 1}: {name}: {who}: {said}", file=sys.stderr, flush=True)

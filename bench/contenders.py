@@ -25,6 +25,7 @@ class Contender:
     forwards_flows = False  # the kernel passes on what belongs to UDP flows of more than a few datagrams
     forwards_questions = False  # and of one question and one answer
     serves_all = True  # no UDP flow is left without service
+    measures = None  # that it takes part in; None: in all
 
     def __enter__(self):
         return self
@@ -147,6 +148,45 @@ class Limpid(Proxy):
 
     def carried(self):
         return self.ask("status")["counters"]["accepted"]
+
+
+class LimpidRules(Limpid):
+    """With as many rules as nobody has, none of which matches; each connection's first bytes are looked at for it."""
+
+    name = "rules"
+    measures = {"connections"}
+    RULES, NAMES = 10_000, 1_000_000
+
+    def start(self):
+        names = "".join(f"host-{number}.example-{number % 977}.test\n" for number in range(self.NAMES))
+        (self.path / "names").write_text(names)
+        rule = '[[rule]]\nto = ["100.{}.{}.0/24"]\nport = ["{}"]\nhost = ["*.rule-{}.test"]\naction = "reject"\n'
+        rules = [rule.format(64 + number // 256, number % 256, 80 + number % 2, number)
+                 for number in range(self.RULES - 1)]
+        last = f'[[rule]]\nhost_file = "{self.path}/names"\naction = "reject"\n'
+        (self.path / "limpid.toml").write_text("".join(rules) + last)
+        self.options = (*Limpid.options, "--config", self.path / "limpid.toml")
+        super().start()
+
+
+class LimpidKernel(Limpid):
+    """A rule lets the kernel forward it all."""
+
+    name = "kernel"
+    measures = {"bulk, 1 flow", "bulk, 8 flows", "requests", "connections"}
+
+    def start(self):
+        (self.path / "limpid.toml").write_text('[[rule]]\naction = "direct"\n')
+        self.options = (*Limpid.options, "--config", self.path / "limpid.toml")
+        super().start()
+
+    def carried(self):
+        if accepted := super().carried():
+            raise BenchError(f"{self.name}: limpid itself took {accepted} connections")
+        return forwarded_packets()
+
+    def check_carried(self, before, connections):
+        Contender.check_carried(self, before, connections)
 
 
 class LimpidUdp(Limpid):

@@ -23,6 +23,18 @@ TCP = (
         ("idle", "memory per session", "memory per idle session (bytes)", ",.0f", LESS),
     ],
 )
+RULES = (
+    {"plain": "plain forwarding", "kernel": "limpid, a rule: direct", "limpid": "limpid, no rules",
+     "rules": "10,000 rules, 1,000,000 names"},
+    (("kernel", "plain"), ("rules", "limpid")),
+    [
+        ("bulk, 1 flow", "throughput", "throughput, 1 flow (Gbit/s)", ".1f", MORE, "0.97"),
+        ("bulk, 8 flows", "throughput", "throughput, 8 flows (Gbit/s)", ".1f", MORE, "0.97"),
+        ("requests", "rate", "requests/s, 64 connections kept open", ",.0f", MORE, "0.97"),
+        ("connections", "rate", "new connections/s, 64 at a time", ",.0f", MORE, "0.97", "0.95"),
+        ("connections", "cpu per connection", "CPU per new connection (us)", ".1f", LESS),
+    ],
+)
 UDP = (
     {"plain": "plain forwarding", "limpid": "handed over", "relayed": "relayed", "v2ray": "v2ray"},
     (("limpid", "plain"), ("relayed", "v2ray")),
@@ -40,13 +52,16 @@ UDP = (
 )
 
 
+TABLES = {"TCP": TCP, "rules": RULES, "UDP": UDP}
+
+
 def table(results):
     machine = results["machine"]
     lines = [f"{results['date']}, {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, "
              f"{machine['haproxy'].split(' - ')[0]}, {machine['v2ray'].split(' (')[0]}; medians of {results['rounds']} "
              f"rounds of {results['seconds']} s each, in brackets the worst round"]
     for mode, measures in results["modes"].items():
-        for name, (titles, comparisons, rows) in {"TCP": TCP, "UDP": UDP}.items():
+        for name, (titles, comparisons, rows) in TABLES.items():
             if any(row[0] in measures for row in rows):
                 compared = [f"{titles[one]} / {titles[other]}" for one, other in comparisons]
                 lines += ["", "| " + " | ".join([f"{name}, {mode}", *titles.values(), *compared]) + " |",
@@ -91,11 +106,11 @@ def plot(results, path):
     import matplotlib.pyplot as pyplot
 
     modes = results["modes"]
-    rows = [(titles, row) for titles, _, rows in (TCP, UDP) for row in rows
+    rows = [(titles, row) for titles, _, rows in TABLES.values() for row in rows
             if any(row[0] in measures for measures in modes.values())]
     size = (4.5 * len(modes) + 1, 1.15 * len(rows))
     figure, axes = pyplot.subplots(len(rows), len(modes), figsize=size, squeeze=False)
-    colours = {"plain": "#9aa0a6", "limpid": "#1a73e8", "relayed": "#34a853", "HAProxy": "#e8710a", "v2ray": "#a142f4"}
+    colours = {"plain": "#9aa0a6", "limpid": "#1a73e8", "rules": "#12b5cb", "kernel": "#f9ab00", "relayed": "#34a853", "HAProxy": "#e8710a", "v2ray": "#a142f4"}
     for column, (mode, measures) in enumerate(modes.items()):
         for line, (titles, (measure, name, title, *_)) in enumerate(rows):
             axis = axes[line][column]

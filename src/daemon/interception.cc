@@ -53,6 +53,7 @@ Result<> Interception::take(bool taking) {
 }
 
 Result<> Interception::change_plan(const Plan& plan) {
+  if (!installation_) return failure("nothing is installed any more");
   const Result<Survey> survey = surveyor_.look(plan, installation_->conditions());
   if (!survey) return failure_in("look at the machine", survey);
   // Conflicts are about marks, the table and the fib rules: these stay what they are.

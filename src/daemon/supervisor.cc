@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/supervisor.h"
 
-#include <fmt/ranges.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
@@ -16,15 +15,13 @@
 #include "api/status.h"
 #include "daemon/account.h"
 #include "daemon/control_server.h"
-#include "daemon/policy_file.h"
 #include "daemon/preparation.h"
-#include "daemon/reload.h"
+#include "daemon/reloader.h"
 #include "daemon/start_probe.h"
 #include "daemon/watcher_keeper.h"
 #include "daemon/worker_keeper.h"
 #include "daemon/worker_settings.h"
 #include "policy/flow_filter.h"
-#include "proxy/local_time.h"
 
 namespace limpid {
 namespace {
@@ -210,7 +207,7 @@ class Supervisor {
         if (!prepared_.access_sink) continue;
         if (Result<> reopened = prepared_.access_sink->reopen(); !reopened) spdlog::error("{}", reopened.error().what);
       } else if (signal == SIGHUP) {
-        const Result<std::string> reloaded = co_await reload(Enforce::no);
+        const Result<std::string> reloaded = co_await reload(Reloader::Enforce::no);
         if (reloaded)
           spdlog::info("SIGHUP: reloaded");
         else
@@ -230,36 +227,17 @@ class Supervisor {
 
   // ---- reload ------------------------------------------------------------------------------------------------------
 
-  enum class Enforce : bool { no, yes };
-
-  // All of it, or nothing: what can be refused comes first.
-  asio::awaitable<Result<std::string>> reload(Enforce enforce) {
+  asio::awaitable<Result<std::string>> reload(Reloader::Enforce enforce) {
     if (state_ != "ready" && state_ != "no_worker") co_return failure("limpid is " + state_);
+    if (reloading_) co_return failure("another reload is under way");
     std::expected<Config, ConfigErrors> wanted = options_.load();
     if (!wanted) co_return failure(lines_of(wanted.error()));
-    if (const std::vector<std::string> fixed = unchangeable(config_, *wanted); !fixed.empty())
-      co_return failure(fmt::format("{}", fmt::join(fixed, "\n")));
-    const Result<Plan> plan = plan_for(*wanted, interception_->plan());
-    if (!plan) co_return std::unexpected(plan.error());
-    Result<Fd> policy = write_policy_file({wanted->rules, wanted->upstreams});
-    if (!policy) co_return std::unexpected(policy.error());
-    if (Result<> moved = prepared_.access_sink->move_to(wanted->log.access); !moved)
-      co_return std::unexpected(moved.error());
-
-    // The worker first: it knows what to do with a flow before the kernel hands it over.
-    std::swap(prepared_.policy, *policy);
-    co_await tell_policy(*wanted);
-    if (Result<> changed = interception_->change_plan(*plan); !changed) {
-      std::swap(prepared_.policy, *policy);
-      co_await tell_policy(config_);
-      (void)prepared_.access_sink->move_to(config_.log.access);
-      co_return std::unexpected(changed.error());
-    }
-    config_ = std::move(*wanted);
-    kernel_flows_->set_idle_timeout(config_.limits.answered_timeout);
+    reloading_ = true;
+    Reloader reloader(config_, prepared_, *worker_);
+    const Result<> reloaded = co_await reloader.reload(std::move(*wanted), enforce);
+    reloading_ = false;
+    if (!reloaded) co_return std::unexpected(reloaded.error());
     set_log_level(config_.log.level);
-    if (enforce == Enforce::yes)
-      if (Result<> enforced = co_await enforce_policy(); !enforced) co_return std::unexpected(enforced.error());
     co_return "\"reloaded\"";
   }
 
@@ -267,29 +245,6 @@ class Supervisor {
     std::string lines;
     for (const ConfigError& error : errors) lines += (lines.empty() ? "" : "\n") + error.text();
     return lines;
-  }
-
-  asio::awaitable<void> tell_policy(const Config& config) {
-    prepared_.worker.path = path_settings(config, prepared_.most_sessions);
-    if (Result<> told = worker_->adopt(prepared_.worker.path); !told)
-      spdlog::warn("tell the worker: {}", told.error().what);
-    (void)co_await worker_->refresh(start_within);
-  }
-
-  // Flows that the kernel has, and would not have if they began now, come back to the worker, which ends them.
-  asio::awaitable<Result<>> enforce_policy() {
-    const Policy policy({config_.rules, config_.upstreams}, HashSeed{});
-    ::tzset();
-    const std::chrono::minutes now = LocalTime().minute(Clock::now());
-    const Result<std::vector<FlowAccount>> back = kernel_flows_->take_back([&](const Flow& flow) {
-      const std::optional<Decision> decision = policy.decide({.flow = flow, .proto = Protocol::udp, .now = now});
-      return decision && decision->action != Action::direct;
-    });
-    if (!back) co_return std::unexpected(back.error());
-    tell_worker(MessageKind::flows_given_back, *back);
-    if (Result<> told = worker_->enforce(); !told) co_return told;
-    (void)co_await worker_->refresh(start_within);
-    co_return Result<>{};
   }
 
   // ---- end ---------------------------------------------------------------------------------------------------------
@@ -348,8 +303,8 @@ class Supervisor {
     }
     if (constexpr std::string_view verb = "take-back "; request.starts_with(verb))
       co_return take_back(std::string_view(request).substr(verb.size()));
-    if (request == "reload") co_return co_await reload(Enforce::no);
-    if (request == "reload enforce") co_return co_await reload(Enforce::yes);
+    if (request == "reload") co_return co_await reload(Reloader::Enforce::no);
+    if (request == "reload enforce") co_return co_await reload(Reloader::Enforce::yes);
     if (request == "withdraw") {
       withdraw_all_ = true;
       want_stop();
@@ -407,7 +362,8 @@ class Supervisor {
   asio::io_context io_{1};
   int exit_status_ = 0;
   std::string state_ = "starting";
-  bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, withdraw_all_ = false;
+  bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, withdraw_all_ = false,
+       reloading_ = false;
   Signal stop_{io_}, worker_ready_{io_}, withdrawn_{io_};
   // First in, last out.
   Preparation prepared_;

@@ -82,6 +82,7 @@ std::vector<WorkerParts> deal(Orders& orders, const HandoverCalls& handover) {
   if (settings.has_log)
     for (WorkerParts& part : parts) part.access_log = std::move(*next++);
   for (WorkerParts& part : parts) part.policy = orders.policy;
+  parts.front().checks_upstreams = true;
   for (std::uint32_t i = 0; i < settings.pipes; ++i) {
     Fd read_end = std::move(*next++);
     parts[i % settings.threads].pipes.push_back({std::move(read_end), std::move(*next++)});

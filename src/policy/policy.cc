@@ -30,9 +30,12 @@ Address last_of(const Prefix& prefix) {
 
 Address next_of(const Address& address) {
   std::array<std::uint8_t, 16> bytes{};
-  int at = address.bits() / 8;
-  std::copy_n(address.bytes(), at, bytes.begin());
-  while (at > 0 && ++bytes[static_cast<std::size_t>(--at)] == 0) continue;
+  const auto size = static_cast<std::size_t>(address.bits() / 8);
+  std::copy_n(address.bytes(), size, bytes.begin());
+  for (std::size_t at = size; at > 0; --at) {
+    ++bytes[at - 1];
+    if (bytes[at - 1] != 0) break;  // no carry
+  }
   return Address::from_bytes(address.family(), bytes.data());
 }
 

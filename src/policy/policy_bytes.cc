@@ -80,7 +80,7 @@ class Reader {
   void operator()(Value& value) {
     if constexpr (std::is_trivially_copyable_v<Value>) {
       const std::string_view bytes = take(sizeof value);
-      if (right_) std::memcpy(&value, bytes.data(), sizeof value);
+      if (right_) bytes.copy(reinterpret_cast<char*>(&value), sizeof value);
     } else {
       each_member(value, [this](auto& member) { (*this)(member); });
     }

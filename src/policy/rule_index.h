@@ -62,11 +62,13 @@ class RuleIndex {
     RuleSets::Bits bits = everywhere;
     std::map<std::size_t, int> depth;  // a rule's intervals may overlap
     for (const auto& [start, changes] : edges) {
-      for (const auto& [rule, change] : changes)
-        if ((depth[rule] += change) > 0)
+      for (const auto& [rule, change] : changes) {
+        depth[rule] += change;
+        if (depth[rule] > 0)
           RuleSets::add(bits, rule);
         else
           RuleSets::remove(bits, rule);
+      }
       starts_.push_back(start);
       numbers_.push_back(sets.intern(bits));
     }

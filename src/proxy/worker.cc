@@ -36,6 +36,7 @@ Worker::Worker(const PathSettings& settings, PathState& state, WorkerParts parts
   wakeup_.fd = std::move(wakeup);
   for (Fd& fd : parts.listeners) listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd)));
   if (parts.udp) udp_.emplace(*this, std::move(*parts.udp));
+  if (parts.checks_upstreams) health_checks_.emplace(*this);
 }
 
 void Worker::run() {
@@ -45,6 +46,7 @@ void Worker::run() {
     if (has_posted_.load(std::memory_order_relaxed)) do_what_was_posted();
     expire_sessions();
     if (udp_) udp_->settle();
+    if (health_checks_) health_checks_->settle();
     access_log_.flush();
     resume_listeners();
   }
@@ -99,6 +101,7 @@ void Worker::adopt(const PathSettings& settings, std::shared_ptr<const PathPolic
   idle_ = &deadlines_.of(settings.idle_timeout);
   half_closed_ = &deadlines_.of(settings.half_closed_timeout);
   if (udp_) udp_->adopt_limits();
+  if (health_checks_) health_checks_->adopt();
 }
 
 void Worker::enforce() {
@@ -111,7 +114,8 @@ std::optional<Decision> Worker::decide(const Flow& flow, Protocol proto, std::op
 }
 
 Reactor::Clock::time_point Worker::next_deadline() const {
-  const Reactor::Clock::time_point next = deadlines_.next(reactor_.now() + tick);
+  Reactor::Clock::time_point next = deadlines_.next(reactor_.now() + tick);
+  if (health_checks_) next = health_checks_->next_deadline(next);
   return udp_ ? udp_->next_deadline(next) : next;
 }
 

@@ -12,6 +12,7 @@
 
 #include "account/access_log.h"
 #include "net/socket.h"
+#include "proxy/health_checks.h"
 #include "proxy/listener.h"
 #include "proxy/local_time.h"
 #include "proxy/path_policy.h"
@@ -35,6 +36,7 @@ struct WorkerParts {
   std::vector<Pipe> pipes;
   Fd access_log;  // write end of a pipe; may be none
   std::optional<UdpParts> udp{};
+  bool checks_upstreams = false;  // for all threads
   std::shared_ptr<const PathPolicy> policy = std::make_shared<const PathPolicy>(PolicySource{}, HashSeed{}, nullptr);
 };
 
@@ -129,6 +131,7 @@ class Worker {
   Sessions sessions_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::optional<UdpRelay> udp_;
+  std::optional<HealthChecks> health_checks_;
 };
 
 }  // namespace limpid

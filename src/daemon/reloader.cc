@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/reloader.h"
+
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <ctime>
+
+#include "daemon/policy_file.h"
+#include "daemon/reload.h"
+#include "daemon/worker_settings.h"
+#include "proxy/local_time.h"
+
+namespace limpid {
+namespace {
+constexpr std::chrono::seconds heard_within{5};
+}
+
+boost::asio::awaitable<Result<>> Reloader::reload(Config wanted, Enforce enforce) {
+  if (const std::vector<std::string> fixed = unchangeable(config_, wanted); !fixed.empty())
+    co_return failure(fmt::format("{}", fmt::join(fixed, "\n")));
+  const Result<Plan> plan = plan_for(wanted, prepared_.interception->plan());
+  if (!plan) co_return std::unexpected(plan.error());
+  Result<Fd> policy = write_policy_file({wanted.rules, wanted.upstreams});
+  if (!policy) co_return std::unexpected(policy.error());
+  if (Result<> moved = prepared_.access_sink->move_to(wanted.log.access); !moved) co_return moved;
+
+  // The worker first: it knows what to do with a flow before the kernel hands it over.
+  std::swap(prepared_.policy, *policy);
+  co_await tell_worker(wanted);
+  if (Result<> changed = prepared_.interception->change_plan(*plan); !changed) {
+    std::swap(prepared_.policy, *policy);
+    co_await tell_worker(config_);
+    if (Result<> back = prepared_.access_sink->move_to(config_.log.access); !back)
+      spdlog::error("{}", back.error().what);
+    co_return changed;
+  }
+  config_ = std::move(wanted);
+  prepared_.kernel_flows->set_idle_timeout(config_.limits.answered_timeout);
+  if (enforce == Enforce::no) co_return Result<>{};
+  co_return co_await enforce_policy();
+}
+
+boost::asio::awaitable<void> Reloader::tell_worker(const Config& config) {
+  prepared_.worker.path = path_settings(config, prepared_.most_sessions);
+  if (Result<> told = worker_.adopt(prepared_.worker.path); !told)
+    spdlog::warn("tell the worker: {}", told.error().what);
+  (void)co_await worker_.refresh(heard_within);  // one that does not answer is replaced, and the next has it all
+}
+
+// Flows that the kernel has, and would not have if they began now, come back to the worker, which ends them.
+boost::asio::awaitable<Result<>> Reloader::enforce_policy() {
+  const Policy policy({config_.rules, config_.upstreams}, HashSeed{});
+  ::tzset();
+  const std::chrono::minutes now = LocalTime().minute(Clock::now());
+  const Result<std::vector<FlowAccount>> back = prepared_.kernel_flows->take_back([&](const Flow& flow) {
+    const std::optional<Decision> decision = policy.decide({.flow = flow, .proto = Protocol::udp, .now = now});
+    return decision && decision->action != Action::direct;
+  });
+  if (!back) co_return std::unexpected(back.error());
+  if (!worker_.is_ready()) co_return Result<>{};  // what it had has ended with it
+  if (Result<> told = worker_.tell(MessageKind::flows_given_back, *back); !told) co_return told;
+  if (Result<> told = worker_.enforce(); !told) co_return told;
+  (void)co_await worker_.refresh(heard_within);
+  co_return Result<>{};
+}
+
+}  // namespace limpid

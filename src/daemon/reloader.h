@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Makes the configuration of a running limpid another one: all of it, or nothing.
+#pragma once
+#include <boost/asio/awaitable.hpp>
+
+#include "daemon/preparation.h"
+#include "daemon/worker_keeper.h"
+
+namespace limpid {
+
+class Reloader {
+ public:
+  enum class Enforce : bool { no, yes };  // what the new policy would not have let go where it goes ends
+
+  // `config`: as it is now, and as it will be after a reload.
+  Reloader(Config& config, Preparation& prepared, WorkerKeeper& worker)
+      : config_(config), prepared_(prepared), worker_(worker) {}
+
+  // What can be refused comes first. The Error has a line for each thing that is wrong.
+  boost::asio::awaitable<Result<>> reload(Config wanted, Enforce enforce);
+
+ private:
+  boost::asio::awaitable<void> tell_worker(const Config& config);
+  boost::asio::awaitable<Result<>> enforce_policy();
+
+  Config& config_;
+  Preparation& prepared_;
+  WorkerKeeper& worker_;
+};
+
+}  // namespace limpid
