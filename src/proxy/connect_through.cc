@@ -17,7 +17,8 @@
 namespace limpid {
 namespace {
 
-// What came of one address. `down`: nobody there, or nobody who speaks the protocol.
+// What came of one address. `down`: nobody there, or nobody who speaks the protocol; `refused`: by the proxy, or by our
+// own kernel.
 enum class Tried { connected, ended, down, refused_by_destination, unreachable_destination, refused };
 
 // Sends it all: a few hundred bytes, at the start of a connection.
@@ -125,10 +126,17 @@ SourceKept first_step(UpstreamSource source) {
   return SourceKept::no;
 }
 
+// A failure that says nothing about the address: descriptors and memory, a source that cannot be had.
+bool is_ours(int error) {
+  if (error <= 0) return false;
+  const CloseReason reason = connect_reason(error);
+  return reason == CloseReason::error || reason == CloseReason::source_unavailable || error == EAFNOSUPPORT;
+}
+
 Task<Tried> try_member(Session& session, const Flow& flow, const Upstream& upstream, const Endpoint& address) {
   session.enter(Session::Phase::trying, std::min(upstream.connect_timeout, session.worker.settings().connect_timeout));
   const int error = co_await connect_from(session, first_step(upstream.source), address);
-  Tried tried = Tried::down;
+  Tried tried = is_ours(error) ? Tried::refused : Tried::down;
   if (error == 0) tried = co_await speak(session, flow, upstream);
   if (session.ending()) co_return Tried::ended;
   co_return tried;
@@ -141,7 +149,7 @@ Task<std::optional<CloseReason>> connect_through(Session& session, const Flow& f
   const Upstream& upstream = policy.policy().upstream(place);
   session.record.upstream = upstream.name;
   std::vector<std::shared_ptr<Member>> tried;
-  bool refused = false;  // by one that is up: when_down is not about that
+  bool refused = false;  // by one that is up: when_down is not about that, nor about those that have no place left
   while (std::shared_ptr<Member> member =
              policy.choose(place, flow.client.address, tried, session.worker.reactor().now())) {
     tried.push_back(member);
@@ -167,7 +175,7 @@ Task<std::optional<CloseReason>> connect_through(Session& session, const Flow& f
     session.upstream.release();
   }
   session.record.source_kept = SourceKept::no;
-  if (refused) co_return CloseReason::upstream_failed;
+  if (refused || policy.is_full(place, session.worker.reactor().now())) co_return CloseReason::upstream_failed;
   switch (upstream.when_down) {
     case WhenDown::reject:
       co_return CloseReason::upstream_failed;

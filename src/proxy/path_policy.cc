@@ -45,6 +45,13 @@ PathPolicy::PathPolicy(PolicySource source, HashSeed seed, const PathPolicy* bef
   }
 }
 
+bool PathPolicy::is_full(std::uint32_t upstream, Member::Clock::time_point now) const {
+  const std::uint64_t most = policy_.upstream(upstream).sessions;
+  return most != 0 && std::ranges::any_of(members_[upstream], [&](const std::shared_ptr<Member>& member) {
+           return !member->is_down(now) && member->sessions.load(std::memory_order_relaxed) >= most;
+         });
+}
+
 std::shared_ptr<Member> PathPolicy::choose(std::uint32_t upstream, const Address& client,
                                            std::span<const std::shared_ptr<Member>> tried,
                                            Member::Clock::time_point now) const {

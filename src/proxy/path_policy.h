@@ -60,6 +60,8 @@ class PathPolicy {
   [[nodiscard]] std::shared_ptr<Member> choose(std::uint32_t upstream, const Address& client,
                                                std::span<const std::shared_ptr<Member>> tried,
                                                Member::Clock::time_point now) const;
+  // One is up, and has as many sessions as it may have.
+  [[nodiscard]] bool is_full(std::uint32_t upstream, Member::Clock::time_point now) const;
 
  private:
   Policy policy_;
