@@ -25,7 +25,7 @@ TEST(ClientHello, NamesHostAndProtocols) {
 TEST(ClientHello, MayNameNothing) {
   EXPECT_EQ(of({}), (Identity{Application::tls, "", ""}));
   ByteVector message = client_hello({});
-  message.resize(message.size() - 2);  // no extensions at all
+  message.erase(message.end() - 2, message.end());  // no extensions at all
   message[3] = static_cast<std::uint8_t>(message[3] - 2);
   EXPECT_EQ(look(message), Finding::without_host(Application::tls));
 }
