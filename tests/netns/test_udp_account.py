@@ -20,7 +20,7 @@ def expect_line(line, client, **wanted):
 
 
 def test_a_flow_is_one_line_once_it_is_idle(lab, run, family):
-    limpid = run("--answered-timeout", "1s", "--handover", "off")
+    limpid = run("--answered-timeout", "2s", "--handover", "off")
     client, server = udp.flow(lab, family)
     for _ in range(3):
         assert stays_silent([client, server], 0.2)
@@ -84,7 +84,7 @@ def test_a_question_and_its_answer_are_done_after_a_moment_elsewhere(lab, limpid
 
 @pytest.mark.parametrize("exchanges", [5, 8, 9, 30, 200])
 def test_a_flow_handed_over_is_one_line_with_all_its_datagrams(lab, run, family, exchanges):
-    limpid = run("--answered-timeout", "1s")
+    limpid = run("--answered-timeout", "2s")
     client, server = udp.flow(lab, family)
     for _ in range(exchanges):
         udp.exchange(client, server, b"12345", b"123")
@@ -99,7 +99,7 @@ def test_a_flow_handed_over_is_one_line_with_all_its_datagrams(lab, run, family,
 
 
 def test_a_flow_taken_back_is_one_line_with_all_its_datagrams(lab, run, family):
-    limpid = run("--answered-timeout", "1s")
+    limpid = run("--answered-timeout", "2s")
     client, server = udp.flow(lab, family)
     udp.hand_over(limpid, client, server, message=b"12345", reply=b"123")
     udp.exchange(client, server, b"12345", b"123")
@@ -116,7 +116,7 @@ def test_a_flow_taken_back_is_one_line_with_all_its_datagrams(lab, run, family):
 
 
 def test_a_flow_taken_back_that_stays_idle_is_one_line_too(lab, run, family):
-    limpid = run("--answered-timeout", "1s")
+    limpid = run("--answered-timeout", "2s")
     client, server = udp.flow(lab, family)
     udp.hand_over(limpid, client, server)
     limpid.command("flows", "--take-back", "all")
@@ -126,7 +126,7 @@ def test_a_flow_taken_back_that_stays_idle_is_one_line_too(lab, run, family):
 
 
 def test_what_comes_back_to_a_local_program_is_not_known(lab, run, family):
-    limpid = run("--local", "--answered-timeout", "1s", "--handover", "off")
+    limpid = run("--local", "--answered-timeout", "2s", "--handover", "off")
     client, server = udp.flow(lab, family, namespace=lab.gateway)
     for count in 1, 2:
         for _ in range(count):
@@ -139,7 +139,7 @@ def test_what_comes_back_to_a_local_program_is_not_known(lab, run, family):
 
 
 def test_of_a_local_flow_handed_over_all_is_known_that_the_kernel_carries(lab, run, family):
-    limpid = run("--local", "--answered-timeout", "1s")
+    limpid = run("--local", "--answered-timeout", "2s")
     client, server = udp.flow(lab, family, namespace=lab.gateway)
     for _ in range(udp.HANDOVER_AFTER):
         udp.exchange(client, server, b"12345", b"123")
@@ -182,7 +182,7 @@ def test_tcp_and_udp_are_told_apart(lab, run, family):
 
 
 def test_the_access_log_can_be_off(lab, run, family):
-    limpid = run("--access-log", "off", "--answered-timeout", "1s")
+    limpid = run("--access-log", "off", "--answered-timeout", "2s")
     client, server = udp.flow(lab, family)
     udp.hand_over(limpid, client, server)
     limpid.wait_status(lambda status: status["udp"]["handed_over"] == 0, "no flow")
@@ -193,7 +193,7 @@ def test_the_access_log_can_be_off(lab, run, family):
 
 def test_the_access_log_is_opened_again_on_sigusr1(lab, run, tmp_path, family):
     log = tmp_path / "access.log"
-    limpid = run("--access-log", log, "--answered-timeout", "1s")
+    limpid = run("--access-log", log, "--answered-timeout", "2s")
     server = udp.bound(lab, family)
 
     def leave_a_line_of_each():

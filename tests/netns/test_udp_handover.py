@@ -213,7 +213,7 @@ def test_a_flow_handed_over_does_not_notice_that_the_worker_dies(lab, run, famil
 
 
 def test_a_flow_handed_over_that_was_idle_is_a_new_flow(lab, run, family):
-    limpid = run("--answered-timeout", "1s")
+    limpid = run("--answered-timeout", "2s")
     client, server = udp.flow(lab, family)
     udp.hand_over(limpid, client, server)
     limpid.sessions_logged(1)
@@ -231,7 +231,7 @@ def test_the_table_of_flows_handed_over_is_the_owners_alone(lab, limpid, family)
 
 
 def test_a_flow_between_two_interfaces_of_clients_is_handed_over_and_counted_once(lab, run, family):
-    limpid = run("--answered-timeout", "1s", defaults=("--interface", "lan0,wan0", "--udp", "all"))
+    limpid = run("--answered-timeout", "2s", defaults=("--interface", "lan0,wan0", "--udp", "all"))
     up, up_server = udp.flow(lab, family)
     down_server = udp.bound(lab, family, lab.client, port=9000)
     down = udp.client(lab, family, family.client, port=9000, namespace=lab.server)

@@ -144,7 +144,7 @@ def test_local_programs_may_send_so_too(lab, run, family):
 
 
 def test_a_flow_that_sends_so_is_handed_over_and_counted_right(lab, run, family):
-    limpid = run("--answered-timeout", "1s")
+    limpid = run("--answered-timeout", "2s")
     client, server = udp.flow(lab, family)
     for _ in range(10):
         both_ways(client, server, pieces(20, 1000))
