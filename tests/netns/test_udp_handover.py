@@ -120,7 +120,7 @@ def test_two_hundred_flows_are_handed_over_and_taken_back(lab, limpid, family):
     for _ in range(udp.HANDOVER_AFTER // 2 + 1):
         for client in clients:
             udp.exchange(client, server)
-    eventually(lambda: len(limpid.handed_over()) == 200, what="all handed over")
+    eventually(lambda: len(limpid.handed_over()) == 200, 20.0, "all handed over")
     take_back(limpid, "all", 200)
     with udp.relayed(lab, family):
         for client in clients:

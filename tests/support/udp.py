@@ -282,4 +282,4 @@ def hand_over(limpid, client, server, **options):
     """Exchanges datagrams until the kernel forwards the flow by itself."""
     for _ in range(HANDOVER_AFTER // 2 + 1):
         exchange(client, server, **options)
-    eventually(lambda: entry(limpid, client), 3.0, "the flow handed over")
+    eventually(lambda: entry(limpid, client), 10.0, "the flow handed over")
