@@ -30,10 +30,11 @@ struct CounterValues {
   std::uint64_t datagrams_down = 0;
   std::uint64_t payload_up = 0;  // bytes
   std::uint64_t payload_down = 0;
-  std::uint64_t evicted_table = 0;      // flows whose place was needed
-  std::uint64_t evicted_client = 0;     // likewise: their client had as many as it may
-  std::uint64_t send_refused = 0;       // datagrams that the kernel would not send
-  std::uint64_t datagrams_dropped = 0;  // that the kernel dropped because we were too slow
+  std::uint64_t evicted_table = 0;   // flows whose place was needed
+  std::uint64_t evicted_client = 0;  // likewise: their client had as many as it may
+  std::uint64_t send_refused = 0;    // datagrams that the kernel would not send
+  std::uint64_t datagrams_dropped =
+      0;  // lost here: the kernel's, as we were too slow; undecided ones, for want of room
 
   CounterValues& operator+=(const CounterValues& other);
 };

@@ -170,7 +170,7 @@ constexpr auto table_of_keys = std::to_array<Key>({
     one<&Config::limits, &Limits::connect_timeout, parse_timeout>({"limits.connect_timeout", "--connect-timeout",
                                                                    "TIME", "How long a destination may take to accept",
                                                                    a_duration}),
-    one<&Config::limits, &Limits::identify_timeout, parse_timeout>(
+    one<&Config::limits, &Limits::identify_timeout, parse_identify_timeout>(
         {"limits.identify_timeout", "--identify-timeout", "TIME",
          "How long to wait for a client's first bytes where a rule asks for a host or an application", a_duration}),
     one<&Config::limits, &Limits::idle_timeout, parse_timeout>({"limits.idle_timeout", "--idle-timeout", "TIME",

@@ -31,11 +31,12 @@ constexpr auto log_level_words = std::to_array<Word<LogLevel>>(
     {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}});
 
 constexpr auto proto_words = std::to_array<Word<Protocol>>({{"tcp", Protocol::tcp}, {"udp", Protocol::udp}});
-constexpr auto app_words = std::to_array<Word<Application>>({{"tls", Application::tls},
-                                                             {"http", Application::http},
-                                                             {"quic", Application::quic},
-                                                             {"ssh", Application::ssh},
-                                                             {"unknown", Application::unknown}});
+constexpr auto app_words = [] {
+  std::array<Word<Application>, applications> words{};
+  for (std::size_t place = 0; place < applications; ++place)
+    words[place] = {application_names[place], static_cast<Application>(place)};
+  return words;
+}();
 constexpr auto upstream_type_words = std::to_array<Word<UpstreamType>>(
     {{"socks5", UpstreamType::socks5}, {"http-connect", UpstreamType::http_connect}, {"fixed", UpstreamType::fixed}});
 constexpr auto send_words = std::to_array<Word<Send>>({{"address", Send::address}, {"host", Send::host}});
@@ -185,6 +186,13 @@ Result<std::chrono::milliseconds> parse_timeout(std::string_view text) {
   if (error == std::errc::result_out_of_range || count > longest_timeout / unit->milliseconds)
     return failure(fmt::format("\"{}\" is too long: at most \"365d\"", text));
   return std::chrono::milliseconds(count * unit->milliseconds);
+}
+
+Result<std::chrono::milliseconds> parse_identify_timeout(std::string_view text) {
+  Result<std::chrono::milliseconds> timeout = parse_timeout(text);
+  if (timeout && *timeout > std::chrono::minutes(1))
+    return failure(fmt::format("\"{}\" is too long: clients wait for it, at most \"1m\"", text));
+  return timeout;
 }
 
 Result<std::string> parse_access(std::string_view text) {

@@ -30,6 +30,8 @@ Result<std::uint64_t> parse_sessions(std::string_view text);
 Result<std::uint64_t> parse_flows(std::string_view text);  // 1 to a million: each takes memory
 // "500ms", "10s", "10m", "2h", "1d": longer than nothing and at most 365 days.
 Result<std::chrono::milliseconds> parse_timeout(std::string_view text);
+// The same, at most a minute: what waits that long takes memory.
+Result<std::chrono::milliseconds> parse_identify_timeout(std::string_view text);
 // An absolute path, "stdout" or "off".
 Result<std::string> parse_access(std::string_view text);
 // The name of an account, which need not exist. Not root, not nobody (shared by others), not a number.

@@ -57,6 +57,12 @@ TEST(Timeout, TellsWhatIsWrongWithNumbersTooLargeToRead) {
             "\"99999999999999999999\" has no unit: write \"99999999999999999999s\" (or ms, m, h, d)");
 }
 
+TEST(Timeout, OfIdentifyingIsAMinuteAtMost) {
+  EXPECT_TRUE(parse_identify_timeout("1m"));
+  EXPECT_FALSE(parse_identify_timeout("61s"));
+  EXPECT_FALSE(parse_identify_timeout("0s"));
+}
+
 TEST(Timeout, IsWrittenInItsLargestUnit) {
   for (std::string_view text : {"1ms", "1500ms", "10s", "90s", "90m", "2h", "1d", "25h"})
     EXPECT_EQ(value_text(*parse_timeout(text)), text);

@@ -6,16 +6,15 @@
 namespace limpid {
 namespace {
 
+template <class Object, class Value>
+concept ToReadOrWrite = std::is_same_v<std::remove_const_t<Object>, Value>;
+
 // Every member once, for both directions.
-void each_member(auto& source, auto member)
-  requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(source)>>, PolicySource>
-{
+void each_member(ToReadOrWrite<PolicySource> auto& source, auto member) {
   member(source.rules);
   member(source.upstreams);
 }
-void each_member(auto& rule, auto member)
-  requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(rule)>>, Rule>
-{
+void each_member(ToReadOrWrite<Rule> auto& rule, auto member) {
   member(rule.name);
   member(rule.from);
   member(rule.to);
@@ -28,9 +27,7 @@ void each_member(auto& rule, auto member)
   member(rule.action);
   member(rule.host_names);
 }
-void each_member(auto& upstream, auto member)
-  requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(upstream)>>, Upstream>
-{
+void each_member(ToReadOrWrite<Upstream> auto& upstream, auto member) {
   member(upstream.name);
   member(upstream.type);
   member(upstream.address);

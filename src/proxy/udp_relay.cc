@@ -115,7 +115,7 @@ void UdpRelay::take_request(const Datagram& datagram, DatagramWay way) {
     if (const std::optional<Decision> decision = worker_.decide(ends, Protocol::udp, std::nullopt)) {
       if (decision->rule) flow->verdict = std::make_unique<UdpVerdict>(worker_.policy(), *decision, std::nullopt);
     } else {
-      flow->undecided = std::make_unique<UndecidedFlow>();
+      flow->undecided = std::make_unique<UndecidedFlow>(bytes_undecided_);
       undecided_.push_back({ends, now + worker_.settings().identify_timeout});
     }
   }
@@ -134,11 +134,10 @@ bool UdpRelay::look_at(UdpFlow& flow, const Datagram& datagram) {
     finding = undecided.identifier.add({reinterpret_cast<const std::uint8_t*>(one.data()), one.size()});
     if (finding.progress != Progress::need_more) break;
   }
-  undecided.bytes += datagram.payload.size();
-  if (finding.progress == Progress::need_more && undecided.bytes <= UndecidedFlow::most_bytes) {
-    UndecidedFlow::Held& held =
-        undecided.held.emplace_back(datagram, std::vector(datagram.payload.begin(), datagram.payload.end()));
-    held.datagram.payload = held.bytes;
+  if (finding.progress == Progress::need_more &&
+      undecided.bytes + datagram.payload.size() <= UndecidedFlow::most_bytes) {
+    // Lost, where there is no room: not to be sent on undecided, and its client will send it again.
+    if (!undecided.hold(datagram)) not_held_ += datagram.count();
     return false;
   }
   decide(flow, finding.identity);
@@ -337,7 +336,7 @@ void UdpRelay::enforce() {
 }
 
 void UdpRelay::count_dropped() {
-  std::uint64_t dropped = 0;
+  std::uint64_t dropped = not_held_;
   for (const auto& listener : listeners_) dropped += dropped_datagrams(listener->fd.raw());
   worker_.counters().datagrams_dropped.set(dropped);
 }

@@ -99,6 +99,8 @@ class UdpRelay {
   Senders& senders(int family) { return *senders_[family == AF_INET ? 0 : 1]; }
 
   Worker& worker_;
+  std::size_t bytes_undecided_ = 0;  // before the table, whose flows count it
+  std::uint64_t not_held_ = 0;       // datagrams of undecided flows for which there was no room
   UdpTable table_;
   HandoverCalls handover_;
   std::array<std::optional<Senders>, 2> senders_;  // IPv4, IPv6

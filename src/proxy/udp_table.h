@@ -39,14 +39,34 @@ struct Carried {
 // A flow that no rule can tell about before its datagrams say what it is; until then they wait here.
 struct UndecidedFlow {
   static constexpr std::size_t most_bytes = 64 * 1024;
+  static constexpr std::size_t most_bytes_in_all = 16 * 1024 * 1024;
 
   struct Held {
     Datagram datagram;  // its payload is `bytes`
     std::vector<char> bytes;
   };
+
+  // `in_all`: what all of them hold; it outlives them.
+  explicit UndecidedFlow(std::size_t& in_all) : bytes_in_all(in_all) {}
+  UndecidedFlow(const UndecidedFlow&) = delete;
+  UndecidedFlow& operator=(const UndecidedFlow&) = delete;
+  ~UndecidedFlow() { bytes_in_all -= bytes; }
+
+  // False: there is no room for it.
+  bool hold(const Datagram& datagram) {
+    const std::size_t size = datagram.payload.size();
+    if (bytes_in_all + size > most_bytes_in_all) return false;
+    Held& last = held.emplace_back(datagram, std::vector(datagram.payload.begin(), datagram.payload.end()));
+    last.datagram.payload = last.bytes;
+    bytes += size;
+    bytes_in_all += size;
+    return true;
+  }
+
   DatagramIdentifier identifier;
   std::vector<Held> held;
-  std::size_t bytes = 0;
+  std::size_t bytes = 0;  // that are held
+  std::size_t& bytes_in_all;
 };
 
 // What was decided for a flow, where that was not the default.
