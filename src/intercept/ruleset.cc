@@ -3,6 +3,7 @@
 #include "intercept/ruleset.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 
 #include "intercept/guard.h"
@@ -21,13 +22,15 @@ namespace {
 constexpr int clients_zone = 5300;
 
 // Our upstream sockets carry own_mark alone; listeners, and with them accepted, request and TIME_WAIT sockets, both.
-std::string is_upstream_socket(const Intercept& settings) {
-  return fmt::format("socket mark & 0x{:08x} == 0x{:08x}", settings.own_mark.mask | settings.mark.mask,
-                     settings.own_mark.bits);
+std::string mark_of_socket(const Intercept& settings) {
+  return fmt::format("socket mark & 0x{:08x}", settings.own_mark.mask | settings.mark.mask);
 }
-std::string is_accepted_socket(const Intercept& settings) {
-  return has("socket mark", settings.own_mark.with(settings.mark));
+std::string of_upstream(const Intercept& settings) { return fmt::format("0x{:08x}", settings.own_mark.bits); }
+std::string of_accepted(const Intercept& settings) {
+  return fmt::format("0x{:08x}", settings.own_mark.bits | settings.mark.bits);
 }
+
+constexpr std::string_view of_a_connection = "meta l4proto { tcp, icmp, ipv6-icmp }";
 
 // "meta l4proto tcp tproxy ip to 127.0.0.1:40001", once a family. Without a listener tproxy does not match: the packet
 // goes on.
@@ -48,10 +51,13 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   // First, for these packets are to pay least. With conntrack, answers have the client's address later only, and the
   // chain "udp_answers" asks for them.
   if (!conditions.zones) add_direct(plan, chain.rules);
-  if (plan.settings.interfaces.empty()) return chain;
-  if (!plan.settings.udp.empty())
-    chain.rules.push_back(fmt::format("meta l4proto udp {} goto udp_from_clients", is_from_a_client));
-  chain.rules.push_back(fmt::format("{} meta l4proto {{ tcp, icmp, ipv6-icmp }} goto from_clients", is_from_a_client));
+  const bool has_udp = !plan.settings.udp.empty(), has_clients = !plan.settings.interfaces.empty();
+  const std::string_view then = conditions.is_one_hook() ? "jump" : "goto";
+  if (has_udp && has_clients)
+    chain.rules.push_back(fmt::format("meta l4proto udp {} {} udp_from_clients", is_from_a_client, then));
+  if (has_udp && conditions.is_one_hook()) chain.rules.push_back("meta l4proto udp goto udp_answers");
+  if (has_clients) chain.rules.push_back(fmt::format("{} {} goto from_clients", is_from_a_client, of_a_connection));
+  if (conditions.is_one_hook()) chain.rules.push_back(fmt::format("{} goto servers", of_a_connection));
   return chain;
 }
 
@@ -64,29 +70,42 @@ Chain from_here_chain(const Plan& plan) {
   return chain;
 }
 
+// What becomes of packets for sockets of ours on this side: delivered here.
+std::string divert(const Plan& plan, const Conditions& conditions) {
+  return fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
+                     give(plan.settings.mark));
+}
+
+constexpr std::string_view unmarked_comment = "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.";
+
+// For packets of a transparent socket that has no mark of ours.
+Chain unmarked_chain(const Plan& plan, std::string name, std::string take) {
+  return {std::move(name),
+          "",
+          {"# One that could have it is somebody else's.",
+           fmt::format("{} return", lacks("socket mark", plan.settings.own_mark)), std::move(take)}};
+}
+
 Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
   const Intercept& settings = plan.settings;
-  const std::string take = fmt::format(
-      "{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "", give(settings.mark));
   Lines rules = {
       "# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy "
       "knows.",
       fmt::format("{} goto syn", new_connection),
-      "# Divert: sessions of ours, and ICMP errors about them.",
-      fmt::format("{} {}", is_accepted_socket(settings), take),
-      "# A server on the clients' side: the chain \"servers\" takes what it sends us.",
-      fmt::format("{} return", is_upstream_socket(settings)),
-      "# Somebody else's sockets.",
-      fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
-      "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.",
-      fmt::format("tcp dport @tcp_ports socket transparent 1 {}", take),
+      "# Sessions of ours, and ICMP errors about them; and a server's on the clients' side. One look-up for both.",
+      fmt::format("{} vmap {{ {} : goto divert, {} : {} }}", mark_of_socket(settings), of_accepted(settings),
+                  of_upstream(settings), conditions.is_one_hook() ? "goto divert" : "return"),
+      std::string(unmarked_comment),
+      "tcp dport @tcp_ports socket transparent 1 goto divert_unmarked",
   };
+  if (conditions.is_one_hook()) rules.push_back("tcp sport @tcp_ports socket transparent 1 goto divert_unmarked");
   if (conditions.cookies) {
+    rules.push_back(fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)));
     rules.push_back("# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.");
     for (const int family : families(plan)) {
       const Words word = words(family);
       rules.push_back(fmt::format("tcp flags & (syn | rst | fin | ack) == ack {} @handshakes{} {} {}", word.connection,
-                                  word.digit, tproxy(plan, family), take));
+                                  word.digit, tproxy(plan, family), divert(plan, conditions)));
     }
   }
   return {"from_clients", "", std::move(rules)};
@@ -101,9 +120,7 @@ Chain syn_chain(const Plan& plan, const Conditions& conditions) {
     for (const int family : families(plan))
       rules.push_back(fmt::format("update @handshakes{} {{ {} }}", words(family).digit, words(family).connection));
   for (const int family : families(plan))
-    rules.push_back(fmt::format("{} {}{} accept", tproxy(plan, family),
-                                conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
-                                give(plan.settings.mark)));
+    rules.push_back(fmt::format("{} {}", tproxy(plan, family), divert(plan, conditions)));
   return {"syn", "", std::move(rules)};
 }
 
@@ -117,35 +134,35 @@ Chain zone_chain(const Plan& plan) {
 
 // ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
-// `udp`: what becomes of datagrams.
-Lines servers_rules(const Intercept& settings, std::string_view udp) {
-  const std::string take = give(settings.mark) + " accept";
-  Lines rules;
-  if (!settings.udp.empty()) rules.push_back(fmt::format("meta l4proto udp {}", udp));
-  rules.insert(rules.end(), {
-                                fmt::format("{} return", has("meta mark", settings.mark)),
-                                "meta l4proto != { tcp, icmp, ipv6-icmp } return",
-                                "# Divert: sessions of ours, and ICMP errors about them.",
-                                fmt::format("{} {}", is_upstream_socket(settings), take),
-                                fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
-                                "# TIME_WAIT of ours: \"socket mark\" does not see it.",
-                                fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
-                            });
-  return rules;
+Lines servers_rules(const Intercept& settings, std::string_view unmarked) {
+  return {"# Divert: sessions of ours, and ICMP errors about them.",
+          fmt::format("{} == {} {} accept", mark_of_socket(settings), of_upstream(settings), give(settings.mark)),
+          std::string(unmarked_comment), fmt::format("tcp sport @tcp_ports socket transparent 1 goto {}", unmarked)};
 }
 
-Chain servers_chain(const Plan& plan, const Conditions& conditions) {
-  return {"servers", "type filter hook prerouting priority mangle;",
-          servers_rules(plan.settings, conditions.zones ? "return" : "goto udp_answers")};
+// Behind a hook of its own the packets of the clients' side come by as well.
+void add_servers_hook(const Plan& plan, std::string name, std::string_view priority, Lines first, Table& table) {
+  const Intercept& settings = plan.settings;
+  first.push_back(fmt::format("{} return", has("meta mark", settings.mark)));
+  first.push_back("meta l4proto != { tcp, icmp, ipv6-icmp } return");
+  std::ranges::move(servers_rules(settings, "servers_unmarked"), std::back_inserter(first));
+  table.chains.push_back({std::move(name), fmt::format("type filter hook prerouting priority {};", priority), first});
 }
 
-// Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet an
-// ICMPv6 error quotes, nor, before Linux 6.15, about any (net/ipv6/netfilter/nf_socket_ipv6.c).
-Chain servers_after_nat_chain(const Plan& plan) {
-  Chain chain{"servers_after_nat", "type filter hook prerouting priority dstnat + 5;",
-              servers_rules(plan.settings, "return")};
-  chain.rules.insert(chain.rules.begin(), "meta nfproto != ipv6 return");
-  return chain;
+void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
+  if (conditions.is_one_hook()) {
+    table.chains.push_back({"servers", "", servers_rules(plan.settings, "divert_unmarked")});
+    return;
+  }
+  table.chains.push_back(unmarked_chain(plan, "servers_unmarked", give(plan.settings.mark) + " accept"));
+  Lines udp;
+  if (!plan.settings.udp.empty())
+    udp.push_back(fmt::format("meta l4proto udp {}", conditions.zones ? "return" : "goto udp_answers"));
+  add_servers_hook(plan, "servers", "mangle", std::move(udp), table);
+  // Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet
+  // an ICMPv6 error quotes, nor, before Linux 6.15, about any (net/ipv6/netfilter/nf_socket_ipv6.c).
+  if (conditions.zones && plan.ports.ipv6 != 0)
+    add_servers_hook(plan, "servers_after_nat", "dstnat + 5", {"meta nfproto != ipv6 return"}, table);
 }
 
 // ---- All together. A chain stands before those that jump to it.
@@ -161,12 +178,13 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   add_kernel_rules(plan, Protocol::tcp, table);
   if (!plan.settings.udp.empty()) add_udp(plan, conditions, clients_zone, table);
   table.chains.push_back(syn_chain(plan, conditions));
+  table.chains.push_back({"divert", "", {divert(plan, conditions)}});
+  table.chains.push_back(unmarked_chain(plan, "divert_unmarked", divert(plan, conditions)));
   table.chains.push_back(from_clients_chain(plan, conditions));
   table.chains.push_back(from_here_chain(plan));
+  add_servers(plan, conditions, table);
   table.chains.push_back(clients_chain(plan, conditions));
-  table.chains.push_back(servers_chain(plan, conditions));
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
-  if (conditions.zones && plan.ports.ipv6 != 0) table.chains.push_back(servers_after_nat_chain(plan));
   if (plan.settings.local) add_local_chains(plan, table);
   return table;
 }

@@ -49,9 +49,9 @@ table inet limpid {
 	set take_tcp { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
 	set take_udp { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
 	set answers4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
-	set direct4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 131072; flags dynamic; counter; }
+	set direct4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 131072; counter; }
 	set answers6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
-	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; flags dynamic; counter; }
+	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; counter; }
 	chain udp_from_here {
 		meta nfproto ipv4 meta l4proto udp ip frag-off & 0x4000 == 0x4000 tproxy ip to 127.0.0.1:40006 accept
 		meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:40005 accept
@@ -87,9 +87,6 @@ table inet limpid {
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40009 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_answers {
-		# Taken, or counted, in the chain "clients".
-		meta mark & 0x40000000 == 0x40000000 return
-		meta mark & 0x10000000 == 0x10000000 return
 		ip saddr . udp sport . ip daddr . udp dport @answers4 goto udp_answer
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
 	}
@@ -103,41 +100,43 @@ table inet limpid {
 		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
+	chain divert {
+		meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain divert_unmarked {
+		# One that could have it is somebody else's.
+		socket mark & 0x40000000 != 0x40000000 return
+		meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
 	chain from_clients {
 		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
 		tcp flags & (syn | ack) == syn goto syn
-		# Divert: sessions of ours, and ICMP errors about them.
-		socket mark & 0x50000000 == 0x50000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# A server on the clients' side: the chain "servers" takes what it sends us.
-		socket mark & 0x50000000 == 0x40000000 return
-		# Somebody else's sockets.
-		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
+		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side. One look-up for both.
+		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : goto divert }
 		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
-		tcp dport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		tcp dport @tcp_ports socket transparent 1 goto divert_unmarked
+		tcp sport @tcp_ports socket transparent 1 goto divert_unmarked
 	}
 	chain from_here {
 		meta l4proto udp goto udp_from_here
 		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 accept
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
 	}
+	chain servers {
+		# Divert: sessions of ours, and ICMP errors about them.
+		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		tcp sport @tcp_ports socket transparent 1 goto divert_unmarked
+	}
 	chain clients {
 		type filter hook prerouting priority raw; policy accept;
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
 		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
-		meta l4proto udp iifname @clients goto udp_from_clients
-		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
-	}
-	chain servers {
-		type filter hook prerouting priority mangle; policy accept;
+		meta l4proto udp iifname @clients jump udp_from_clients
 		meta l4proto udp goto udp_answers
-		meta mark & 0x10000000 == 0x10000000 return
-		meta l4proto != { tcp, icmp, ipv6-icmp } return
-		# Divert: sessions of ours, and ICMP errors about them.
-		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
-		# TIME_WAIT of ours: "socket mark" does not see it.
-		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
+		meta l4proto { tcp, icmp, ipv6-icmp } goto servers
 	}
 }
 )END");
@@ -210,7 +209,7 @@ table inet limpid {
 	set handshakes6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10s; }
 	set take_udp { type inet_service; flags interval; auto-merge; }
 	set answers6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
-	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; flags dynamic; counter; }
+	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; counter; }
 	set taken6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 1d; }
 	set closing6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10m; }
 	chain udp_from_here {
@@ -260,17 +259,22 @@ table inet limpid {
 		update @handshakes6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
+	chain divert {
+		ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
+	chain divert_unmarked {
+		# One that could have it is somebody else's.
+		socket mark & 0x40000000 != 0x40000000 return
+		ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+	}
 	chain from_clients {
 		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
 		tcp flags & (syn | ack) == syn goto syn
-		# Divert: sessions of ours, and ICMP errors about them.
-		socket mark & 0x50000000 == 0x50000000 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# A server on the clients' side: the chain "servers" takes what it sends us.
-		socket mark & 0x50000000 == 0x40000000 return
-		# Somebody else's sockets.
-		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
+		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side. One look-up for both.
+		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : return }
 		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
-		tcp dport @tcp_ports socket transparent 1 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		tcp dport @tcp_ports socket transparent 1 goto divert_unmarked
+		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.
 		tcp flags & (syn | rst | fin | ack) == ack ip6 saddr . tcp sport . ip6 daddr . tcp dport @handshakes6 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
@@ -278,11 +282,10 @@ table inet limpid {
 		meta l4proto udp goto udp_from_here
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
 	}
-	chain clients {
-		type filter hook prerouting priority -2147483648; policy accept;
-		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
-		meta l4proto udp iifname @clients goto udp_from_clients
-		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
+	chain servers_unmarked {
+		# One that could have it is somebody else's.
+		socket mark & 0x40000000 != 0x40000000 return
+		meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain servers {
 		type filter hook prerouting priority mangle; policy accept;
@@ -291,25 +294,28 @@ table inet limpid {
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
-		# TIME_WAIT of ours: "socket mark" does not see it.
-		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-	}
-	chain to_clients {
-		type filter hook output priority raw; policy accept;
-		meta mark & 0x50000000 == 0x50000000 fib daddr type != local ct zone set 5300
+		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		tcp sport @tcp_ports socket transparent 1 goto servers_unmarked
 	}
 	chain servers_after_nat {
 		type filter hook prerouting priority dstnat + 5; policy accept;
 		meta nfproto != ipv6 return
-		meta l4proto udp return
 		meta mark & 0x10000000 == 0x10000000 return
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
-		# TIME_WAIT of ours: "socket mark" does not see it.
-		tcp sport @tcp_ports socket transparent 1 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		tcp sport @tcp_ports socket transparent 1 goto servers_unmarked
+	}
+	chain clients {
+		type filter hook prerouting priority -2147483648; policy accept;
+		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		meta l4proto udp iifname @clients goto udp_from_clients
+		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
+	}
+	chain to_clients {
+		type filter hook output priority raw; policy accept;
+		meta mark & 0x50000000 == 0x50000000 fib daddr type != local ct zone set 5300
 	}
 	chain steer {
 		meta mark set meta mark & 0xdfffffff | 0x20000000 accept

@@ -74,17 +74,19 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zon
   return {"udp_from_clients", "", std::move(rules)};
 }
 
-// Where there is conntrack: behind masquerade's undoing, where the client's own address is there again. Else the chain
-// "servers" leads here, for each hook costs every packet.
+// Where there is conntrack: behind masquerade's undoing, where the client's own address is there again. Else another
+// chain leads here, for each hook costs every packet.
 Chain answers_chain(const Plan& plan, const Conditions& conditions) {
   Chain chain{"udp_answers", "", {}};
   if (conditions.zones) {
     chain.hook = "type filter hook prerouting priority dstnat + 5;";
     chain.rules.push_back("meta l4proto != udp return");
   }
-  chain.rules.push_back("# Taken, or counted, in the chain \"clients\".");
-  for (const Mark mark : {plan.settings.own_mark, plan.settings.mark})
-    chain.rules.push_back(fmt::format("{} return", has("meta mark", mark)));
+  if (!conditions.is_one_hook()) {
+    chain.rules.push_back("# Taken, or counted, in the chain \"clients\".");
+    for (const Mark mark : {plan.settings.own_mark, plan.settings.mark})
+      chain.rules.push_back(fmt::format("{} return", has("meta mark", mark)));
+  }
   if (conditions.zones) add_direct(plan, chain.rules);
   for (const int family : families(plan))
     chain.rules.push_back(fmt::format("{} @answers{} goto udp_answer", words(family).datagram, words(family).digit));
@@ -100,7 +102,7 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
     table.sets.push_back(learnt_set("answers", family, word.datagram, answer_within));
     if (plan.handover)
       table.sets.push_back({fmt::format("direct{}", word.digit),
-                            fmt::format("typeof {}; size {}; flags dynamic; counter;", word.datagram, direct_size)});
+                            fmt::format("typeof {}; size {}; counter;", word.datagram, direct_size)});
   }
   Lines from_here, answer;
   add_tproxy(plan, &DatagramPorts::here, &DatagramPorts::here_df, "accept", from_here);
