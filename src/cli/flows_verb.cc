@@ -9,7 +9,7 @@
 namespace limpid {
 namespace {
 
-constexpr std::chrono::seconds patience(30);
+constexpr std::chrono::seconds answer_patience(30);
 
 int refused(const Error& error) {
   std::fprintf(stderr, "limpid: %s\n", error.what.c_str());
@@ -25,7 +25,8 @@ int flows_verb(const std::string& control_socket, bool as_json, const std::optio
       return exit_usage;
     }
   }
-  const Result<std::string> answer = ask(control_socket, take_back ? "take-back " + *take_back : "flows", patience);
+  const Result<std::string> answer =
+      ask(control_socket, take_back ? "take-back " + *take_back : "flows", answer_patience);
   if (!answer) return refused(is_nobody_there(answer.error()) ? nobody_there(control_socket) : answer.error());
   if (take_back) {
     std::printf("%s flow%s taken back\n", answer->c_str(), *answer == "1" ? "" : "s");

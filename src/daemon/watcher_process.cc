@@ -16,8 +16,8 @@
 namespace limpid {
 namespace {
 
-constexpr int patience = 5000;           // ms for the supervisor to send the orders
-constexpr int worker_dies_within = 500;  // ms: the kernel kills the worker with its supervisor (PR_SET_PDEATHSIG)
+constexpr int supervisor_patience = 5000;  // ms for the supervisor to send the orders
+constexpr int worker_dies_within = 500;    // ms: the kernel kills the worker with its supervisor (PR_SET_PDEATHSIG)
 
 bool has_ended(const Fd& pidfd, int milliseconds) {
   pollfd waiting{pidfd.raw(), POLLIN, 0};
@@ -45,7 +45,8 @@ Result<bool> outlive(const Channel& channel, const Fd& supervisor, Duty& duty) {
     Result<Message> message = channel.wait(-1);
     if (!message) {
       // Our end of the channel tells of its death before its pidfd does.
-      return has_ended(supervisor, patience) ? Result<bool>(true) : failure_in("follow the supervisor", message);
+      return has_ended(supervisor, supervisor_patience) ? Result<bool>(true)
+                                                        : failure_in("follow the supervisor", message);
     }
     if (message->kind == MessageKind::stand_down) return false;
     if (message->kind == MessageKind::keep_guard) duty.guard = GuardFate::keep;
@@ -54,7 +55,7 @@ Result<bool> outlive(const Channel& channel, const Fd& supervisor, Duty& duty) {
 }
 
 Result<> run(const Channel& channel) {
-  Result<Message> first = channel.wait(patience);
+  Result<Message> first = channel.wait(supervisor_patience);
   if (!first) return failure_in("take the supervisor's orders", first);
   const Result<WatcherOrders> orders = first->as<WatcherOrders>();
   if (!orders) return failure_in("take the supervisor's orders", orders);
@@ -69,7 +70,8 @@ Result<> run(const Channel& channel) {
   const Result<bool> died = outlive(channel, first->fds[0], duty);
   if (!died || !*died) return died ? Result<>{} : std::unexpected(died.error());
   if (duty.worker.is_open()) has_ended(duty.worker, worker_dies_within);
-  const Result<Removed> removed = clean_up(orders->own_mark, duty.guard, std::chrono::milliseconds(patience));
+  const Result<Removed> removed =
+      clean_up(orders->own_mark, duty.guard, std::chrono::milliseconds(supervisor_patience));
   if (!removed) return failure_in("clean up after the supervisor", removed);
   for (const Error& error : removed->errors) std::fprintf(stderr, "limpid watcher: %s\n", error.what.c_str());
   std::fprintf(stderr, "limpid watcher: the supervisor died: removed %zu fib rules and routes, ended %lu sockets\n",

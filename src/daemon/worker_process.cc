@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds heartbeat_interval{500};
 constexpr int dies_with_supervisor_within = 1000;  // ms
-constexpr int patience = 5000;                     // ms for the supervisor to send what it has announced
+constexpr int order_patience = 5000;               // ms for the supervisor to send what it has announced
 
 struct Orders {
   WorkerSettings settings;
@@ -48,17 +48,17 @@ Result<std::shared_ptr<const PathPolicy>> read_policy(const Message& message, co
 }
 
 Result<Orders> receive_orders(const Channel& channel) {
-  Result<Message> first = channel.wait(patience);
+  Result<Message> first = channel.wait(order_patience);
   if (!first) return std::unexpected(first.error());
   const Result<WorkerSettings> settings = first->as<WorkerSettings>();
   if (!settings) return std::unexpected(settings.error());
-  const Result<Message> second = channel.wait(patience);
+  const Result<Message> second = channel.wait(order_patience);
   if (!second) return std::unexpected(second.error());
   Result<std::shared_ptr<const PathPolicy>> policy = read_policy(*second, nullptr);
   if (!policy) return std::unexpected(policy.error());
   Orders orders{*settings, *std::move(policy), {}};
   while (orders.descriptors.size() < settings->descriptors()) {
-    Result<Message> more = channel.wait(patience);
+    Result<Message> more = channel.wait(order_patience);
     if (!more) return std::unexpected(more.error());
     for (Fd& fd : more->fds) orders.descriptors.push_back(std::move(fd));
   }

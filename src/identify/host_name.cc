@@ -9,7 +9,6 @@ namespace {
 constexpr std::size_t longest_name = 253;  // RFC 1035, 2.3.4, as text
 constexpr std::size_t longest_label = 63;
 
-bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 bool is_hex_digit(char byte) { return is_digit(byte) || (byte >= 'a' && byte <= 'f'); }
 char lower(char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte; }
 

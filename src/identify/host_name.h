@@ -6,6 +6,8 @@
 
 namespace limpid {
 
+[[nodiscard]] inline bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
+
 // In lower case, without the dot at the end; empty if it is an address or no valid name: labels of 1 to 63 letters,
 // digits, '-' and '_', 253 bytes in all.
 [[nodiscard]] std::string host_name(std::string_view text);

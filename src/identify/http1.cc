@@ -17,7 +17,6 @@ using boost::beast::string_view;
 
 constexpr std::size_t longest_method = 32;  // UPDATEREDIRECTREF has 17; a text without spaces is not waited for
 
-bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 bool is_letter(char byte) { return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z'); }
 bool is_token(char byte) {  // RFC 9110, 5.6.2
   return is_digit(byte) || is_letter(byte) || std::string_view("!#$%&'*+-.^_`|~").find(byte) != std::string_view::npos;

@@ -8,7 +8,7 @@
 namespace limpid {
 namespace {
 
-const Identity example{Application::http, "example.com", ""};
+const Identity page{Application::http, "example.com", ""};
 
 struct Frame {
   std::uint8_t type;
@@ -16,7 +16,7 @@ struct Frame {
   ByteVector payload = {};
 };
 constexpr std::uint8_t data = 0, headers = 1, priority = 2, settings = 4, ping = 6, window_update = 8, continuation = 9;
-constexpr std::uint8_t end_headers = 4, padded = 8, with_priority = 0x20;
+constexpr std::uint8_t end_headers = 4, with_padding = 8, with_priority = 0x20;
 
 ByteVector stream_of(const std::vector<Frame>& frames) {
   ByteVector stream = bytes_of(http2_preface);
@@ -67,7 +67,7 @@ TEST(Http2, SkipsOtherFrames) {
                                         {ping, 0, ByteVector(8)},
                                         {0xbb, 0xff, ByteVector(50)},
                                         {headers, end_headers, block_of({literal(":authority", "Example.com:80")})}}),
-                             example);
+                             page);
 }
 
 TEST(Http2, ReadsPaddingPriorityAndContinuations) {
@@ -76,15 +76,15 @@ TEST(Http2, ReadsPaddingPriorityAndContinuations) {
   payload.resize(1 + 5, 0x11);
   append(payload, block);
   payload.resize(payload.size() + 3);
-  expect_found_at_the_end_of(stream_of({{settings}, {headers, end_headers | padded | with_priority, payload}}),
-                             example);
+  expect_found_at_the_end_of(stream_of({{settings}, {headers, end_headers | with_padding | with_priority, payload}}),
+                             page);
   for (std::size_t at = 0; at <= block.size(); ++at) {
     const auto middle = block.begin() + static_cast<std::ptrdiff_t>(at);
     expect_found_at_the_end_of(stream_of({{settings},
                                           {headers, 0, {block.begin(), middle}},
                                           {continuation},
                                           {continuation, end_headers, {middle, block.end()}}}),
-                               example);
+                               page);
   }
 }
 
@@ -112,8 +112,8 @@ TEST(Http2, HasNoHostIfItsFramesAreNotInOrder) {
   EXPECT_EQ(host_of({{continuation, end_headers, block}}), "");
   EXPECT_EQ(host_of({{headers, 0, block}, {data}}), "");
   EXPECT_EQ(host_of({{headers, 0, block}, {headers, end_headers, block}}), "");
-  EXPECT_EQ(host_of({{headers, end_headers | padded, {200, 0x82}}}), "");
-  EXPECT_EQ(host_of({{headers, end_headers | padded}}), "");
+  EXPECT_EQ(host_of({{headers, end_headers | with_padding, {200, 0x82}}}), "");
+  EXPECT_EQ(host_of({{headers, end_headers | with_padding}}), "");
   EXPECT_EQ(host_of({{headers, end_headers | with_priority, {1, 2, 3}}}), "");
   EXPECT_EQ(host_of({{headers, end_headers, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}}), "");
   EXPECT_EQ(host_of({{headers, end_headers, ByteVector(block.begin(), block.end() - 1)}}), "");

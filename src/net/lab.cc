@@ -23,7 +23,7 @@ namespace {
 
 constexpr const char* own_namespace = "/proc/thread-self/ns/net";
 
-using Link = Owned<rtnl_link, rtnl_link_put>;
+using RtnlLink = Owned<rtnl_link, rtnl_link_put>;
 using LinkAddressObject = Owned<rtnl_addr, rtnl_addr_put>;
 using NetlinkAddress = Owned<nl_addr, nl_addr_put>;
 using Route = Owned<rtnl_route, rtnl_route_put>;
@@ -33,17 +33,17 @@ Result<NetlinkSocket> open_routes(const NetworkNamespace& where) {
   return open_netlink(NETLINK_ROUTE);
 }
 
-Result<Link> find_link(nl_sock* socket, const std::string& name) {
+Result<RtnlLink> find_link(nl_sock* socket, const std::string& name) {
   rtnl_link* found = nullptr;
   if (const int code = rtnl_link_get_kernel(socket, 0, name.c_str(), &found); code < 0)
     return netlink_failure(fmt::format("look up link {}", name), code);
-  return Link(found);
+  return RtnlLink(found);
 }
 
 Result<> set_up(nl_sock* socket, const std::string& name) {
-  Result<Link> link = find_link(socket, name);
+  Result<RtnlLink> link = find_link(socket, name);
   if (!link) return std::unexpected(link.error());
-  const Link change(rtnl_link_alloc());
+  const RtnlLink change(rtnl_link_alloc());
   rtnl_link_set_flags(change.get(), IFF_UP);
   if (const int code = rtnl_link_change(socket, link->get(), change.get(), 0); code < 0)
     return netlink_failure(fmt::format("set link {} up", name), code);
@@ -69,7 +69,7 @@ Result<> await_carrier(const LinkEnd& end, std::chrono::milliseconds patience) {
     return netlink_failure("subscribe to links", code);
   const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
-    Result<Link> link = find_link(questions->get(), end.name);
+    Result<RtnlLink> link = find_link(questions->get(), end.name);
     if (!link) return std::unexpected(link.error());
     if (rtnl_link_get_operstate(link->get()) == IF_OPER_UP) return {};
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -123,7 +123,7 @@ Result<> plug_cable(const LinkEnd& one, const LinkEnd& other, std::chrono::milli
   Result<NetlinkSocket> other_socket = open_routes(other.where);
   if (!socket) return std::unexpected(socket.error());
   if (!other_socket) return std::unexpected(other_socket.error());
-  const Link link(rtnl_link_veth_alloc());
+  const RtnlLink link(rtnl_link_veth_alloc());
   rtnl_link_set_name(link.get(), one.name.c_str());
   rtnl_link* peer = rtnl_link_veth_get_peer(link.get());
   rtnl_link_set_name(peer, other.name.c_str());
@@ -140,7 +140,7 @@ Result<> plug_cable(const LinkEnd& one, const LinkEnd& other, std::chrono::milli
 Result<> add_address(const LinkEnd& end, const LinkAddress& address) {
   Result<NetlinkSocket> socket = open_routes(end.where);
   if (!socket) return std::unexpected(socket.error());
-  Result<Link> link = find_link(socket->get(), end.name);
+  Result<RtnlLink> link = find_link(socket->get(), end.name);
   if (!link) return std::unexpected(link.error());
   const LinkAddressObject wanted(rtnl_addr_alloc());
   const auto bytes = static_cast<std::size_t>(address.address.bits() / 8);

@@ -36,9 +36,9 @@ std::string_view next_word(std::string_view& rest) {
   return word;
 }
 
-class Reader {
+class LineReader {
  public:
-  explicit Reader(const std::function<Result<>(std::string_view)>& add) : add_(add) {}
+  explicit LineReader(const std::function<Result<>(std::string_view)>& add) : add_(add) {}
 
   void read(std::string_view line) {
     line_ = line;
@@ -81,7 +81,7 @@ class Reader {
 
 HostFileErrors read_host_file(std::string_view text, const std::function<Result<>(std::string_view)>& add) {
   if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
-  Reader reader(add);
+  LineReader reader(add);
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     reader.read(line);

@@ -66,9 +66,9 @@ class Writer {
   }
 };
 
-class Reader {
+class ByteReader {
  public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
 
   // All of it was there, and nothing behind it.
   [[nodiscard]] bool is_right() const { return right_ && rest_.empty(); }
@@ -116,7 +116,7 @@ std::string to_bytes(const PolicySource& source) {
 
 Result<PolicySource> policy_from_bytes(std::string_view bytes) {
   PolicySource source;
-  Reader reader(bytes);
+  ByteReader reader(bytes);
   reader(source);
   if (!reader.is_right()) return failure(fmt::format("{} bytes that are no policy", bytes.size()));
   return source;

@@ -17,7 +17,7 @@ using Kind = Refusal::Kind;
 
 constexpr std::size_t longest_text = 1024;  // of a name and of a password: a proxy's own limit is not far above
 constexpr std::string_view start = "HTTP/1.";
-constexpr std::size_t shortest_header = std::string_view("HTTP/1.1 200 \r\n\r\n").size();
+constexpr std::size_t shortest_answer = std::string_view("HTTP/1.1 200 \r\n\r\n").size();
 
 Answer refuse_malformed() { return Answer::refuse(Kind::protocol_error, "HTTP CONNECT: malformed answer"); }
 
@@ -52,7 +52,7 @@ Answer parse_header(Bytes so_far, std::size_t limit, unsigned& status) {
   if (text.size() == limit)
     return Answer::refuse(Kind::protocol_error,
                           fmt::format("HTTP CONNECT: a header of more than {} bytes", HttpConnect::header_limit));
-  return Answer::need_more(std::max(missing_end(text), shortest_header - std::min(shortest_header, text.size())));
+  return Answer::need_more(std::max(missing_end(text), shortest_answer - std::min(shortest_answer, text.size())));
 }
 
 bool is_interim(unsigned status) { return status >= 100 && status < 200 && status != 101; }

@@ -10,8 +10,6 @@ namespace {
 
 using Kind = Refusal::Kind;
 
-const ProxyDestination web = {{*Address::parse("203.0.113.9"), 443}, {}};
-
 Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
 
 std::string request(const ProxyDestination& destination, const std::optional<Credentials>& credentials = {}) {

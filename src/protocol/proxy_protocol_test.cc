@@ -17,7 +17,7 @@ Header operator+(Header left, const Header& right) {
   left.insert(left.end(), right.begin(), right.end());
   return left;
 }
-Header text(std::string_view line) { return {line.begin(), line.end()}; }
+Header line_of(std::string_view line) { return {line.begin(), line.end()}; }
 
 Header v2(std::uint8_t command, std::uint8_t family, const Header& rest) {
   return signature +
@@ -42,7 +42,7 @@ Read read(const Header& bytes) {
 
 // `header` is one, and the stream behind it stays where it is.
 std::optional<ProxiedConnection> accepted(const Header& header) {
-  for (const Header& behind : {Header{}, text("GET / HTTP/1.1\r\n"), header}) {
+  for (const Header& behind : {Header{}, line_of("GET / HTTP/1.1\r\n"), header}) {
     const Read one = read(header + behind);
     EXPECT_EQ(one.outcome.next, Step::Next::done) << ::testing::PrintToString(header);
     EXPECT_EQ(one.outcome.consumed, header.size()) << ::testing::PrintToString(header);
@@ -59,14 +59,14 @@ void expect_refused_at_the_last_byte(const Header& header) {
 }
 
 TEST(ProxyHeaderV1, OfTheSpecificationIsRead) {  // section 2.1
-  EXPECT_EQ(accepted(text("PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n")),
+  EXPECT_EQ(accepted(line_of("PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n")),
             between("192.168.0.1", "192.168.0.11"));
-  EXPECT_TRUE(accepted(text("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n")));
+  EXPECT_TRUE(accepted(line_of("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n")));
   EXPECT_TRUE(
-      accepted(text("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
-                    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n")));
-  EXPECT_FALSE(accepted(text("PROXY UNKNOWN\r\n")));
-  const Header longest = text(
+      accepted(line_of("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+                       "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n")));
+  EXPECT_FALSE(accepted(line_of("PROXY UNKNOWN\r\n")));
+  const Header longest = line_of(
       "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
       "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n");
   EXPECT_EQ(longest.size(), ProxyHeaderReader::v1_limit);
@@ -74,13 +74,13 @@ TEST(ProxyHeaderV1, OfTheSpecificationIsRead) {  // section 2.1
 }
 
 TEST(ProxyHeaderV1, IsReadInEveryFormOfAnAddress) {
-  EXPECT_EQ(accepted(text("PROXY TCP6 2001:DB8::1 2001:db8:0:0:0:0:0:2 56324 443\r\n")),
+  EXPECT_EQ(accepted(line_of("PROXY TCP6 2001:DB8::1 2001:db8:0:0:0:0:0:2 56324 443\r\n")),
             between("2001:db8::1", "2001:db8::2"));
-  EXPECT_EQ(accepted(text("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c000:202 56324 443\r\n")),
+  EXPECT_EQ(accepted(line_of("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c000:202 56324 443\r\n")),
             between("192.0.2.1", "192.0.2.2"));
-  EXPECT_EQ(accepted(text("PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n")), ProxiedConnection());
-  EXPECT_FALSE(accepted(text("PROXY UNKNOWN \r\n")));
-  EXPECT_FALSE(accepted(text("PROXY UNKNOWN what ever\x01\r\n")));
+  EXPECT_EQ(accepted(line_of("PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n")), ProxiedConnection());
+  EXPECT_FALSE(accepted(line_of("PROXY UNKNOWN \r\n")));
+  EXPECT_FALSE(accepted(line_of("PROXY UNKNOWN what ever\x01\r\n")));
 }
 
 TEST(ProxyHeaderV1, IsRefusedAtTheFirstByteThatCannotBe) {
@@ -118,28 +118,28 @@ TEST(ProxyHeaderV1, IsRefusedAtTheFirstByteThatCannotBe) {
                                 "PROXY TCP6 ::1::2 ::1 1 1\r",
                                 "PROXY TCP6 ::1 ::1 f 1\r",
                                 "PROXY TCP4 1.2.3.4 1.2.3.4 1. 1\r"})
-    expect_refused_at_the_last_byte(text(line));
+    expect_refused_at_the_last_byte(line_of(line));
 }
 
 TEST(ProxyHeaderV1, IsRefusedWhereItIsTooLong) {
-  const Header start = text("PROXY UNKNOWN ");
+  const Header start = line_of("PROXY UNKNOWN ");
   expect_refused_at_the_last_byte(start + Header(ProxyHeaderReader::v1_limit - start.size(), 'x'));
-  EXPECT_FALSE(accepted(start + Header(ProxyHeaderReader::v1_limit - start.size() - 2, 'x') + text("\r\n")));
-  EXPECT_EQ(read(start + Header(ProxyHeaderReader::v1_limit - start.size() - 1, 'x') + text("\r\n")).outcome.next,
+  EXPECT_FALSE(accepted(start + Header(ProxyHeaderReader::v1_limit - start.size() - 2, 'x') + line_of("\r\n")));
+  EXPECT_EQ(read(start + Header(ProxyHeaderReader::v1_limit - start.size() - 1, 'x') + line_of("\r\n")).outcome.next,
             Step::Next::refused);
 }
 
 TEST(ProxyHeaderV1, IsWrittenAsInTheSpecification) {
   EXPECT_EQ(proxy_header_v1(between("192.168.0.1", "192.168.0.11")),
-            text("PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n"));
+            line_of("PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n"));
   EXPECT_EQ(proxy_header_v1(between("2001:db8::1", "2001:db8::2")),
-            text("PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n"));
+            line_of("PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n"));
 }
 
 TEST(ProxyHeaderV1, MapsIpv4WhereTheOtherEndIsIpv6) {
   // In groups of hexadecimal digits: version 1 knows no dotted end.
   EXPECT_EQ(proxy_header_v1(between("192.0.2.1", "2001:db8::2")),
-            text("PROXY TCP6 0:0:0:0:0:ffff:c000:201 2001:db8::2 56324 443\r\n"));
+            line_of("PROXY TCP6 0:0:0:0:0:ffff:c000:201 2001:db8::2 56324 443\r\n"));
 }
 
 TEST(ProxyHeaderV2, WithAddressesIsRead) {
@@ -191,7 +191,7 @@ TEST(ProxyHeaderV2, IsReadUpToItsLimit) {
 TEST(ProxyHeaderV2, IsWrittenAsInTheSpecification) {
   EXPECT_EQ(proxy_header_v2(between("192.168.0.1", "192.168.0.11")), v2(0x21, 0x11, block4));
   EXPECT_EQ(proxy_header_v2(between("192.168.0.1", "192.168.0.11"), {.authority = "a.example", .unique_id = "id"}),
-            v2(0x21, 0x11, block4 + Header{2, 0, 9} + text("a.example") + Header{5, 0, 2} + text("id")));
+            v2(0x21, 0x11, block4 + Header{2, 0, 9} + line_of("a.example") + Header{5, 0, 2} + line_of("id")));
   EXPECT_EQ(
       proxy_header_v2(between("192.168.0.1", "192.168.0.11"), {.authority = std::string(256, 'a'), .unique_id = {}}),
       v2(0x21, 0x11, block4));
@@ -212,7 +212,7 @@ TEST(ProxyHeader, OfEitherVersionIsReadAsItWasWritten) {
 TEST(ProxyHeader, IsNotWhatOtherProtocolsBeginWith) {
   for (std::string_view line : {"GET / HTTP/1.1\r\n\r\n", "SSH-2.0-OpenSSH\r\n", "\x16\x03\x01\x02\x00\x01", "POST / ",
                                 "\r\n\r\nG", "EHLO a\r\n", "PRI * HTTP/2.0\r\n"})
-    EXPECT_EQ(read(text(line)).outcome.next, Step::Next::refused) << line;
+    EXPECT_EQ(read(line_of(line)).outcome.next, Step::Next::refused) << line;
 }
 
 }  // namespace

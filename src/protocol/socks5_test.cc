@@ -12,7 +12,6 @@ using Kind = Refusal::Kind;
 using Message = std::vector<std::uint8_t>;
 
 const Credentials user = {"user", "pass"};
-const ProxyDestination web = {{*Address::parse("203.0.113.9"), 443}, {}};
 const ProxyDestination named = {{*Address::parse("203.0.113.9"), 443}, "example.com"};
 
 Message joined(std::initializer_list<Message> parts) {
