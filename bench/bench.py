@@ -14,13 +14,13 @@ import sys
 import measures
 import report
 import udp
-from contenders import HAProxy, Limpid, LimpidKernel, LimpidRelay, LimpidRules, LimpidUdp, Plain, V2ray
+from contenders import HAProxy, Limpid, LimpidIdentify, LimpidKernel, LimpidRelay, LimpidRules, LimpidUdp, Plain, V2ray
 from lab import BenchError, Lab, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODES = ("no conntrack", "masquerade")
 MEASURES = measures.MEASURES | udp.MEASURES
-CONTENDERS = ("plain", "limpid", "rules", "kernel", "HAProxy", "relayed", "v2ray")
+CONTENDERS = ("plain", "limpid", "identify", "rules", "kernel", "HAProxy", "relayed", "v2ray")
 
 
 def main():
@@ -66,7 +66,8 @@ def parse_options():
 def measure(mode, options):
     """{measure: {contender: {figure: [a value a round]}}}"""
     masquerade = mode == "masquerade"
-    tcp = [Plain(), Limpid(options.limpid), LimpidRules(options.limpid), LimpidKernel(options.limpid), HAProxy()]
+    limpids = [kind(options.limpid) for kind in (Limpid, LimpidIdentify, LimpidRules, LimpidKernel)]
+    tcp = [Plain(), *limpids, HAProxy()]
     datagrams = [Plain(), LimpidUdp(options.limpid), LimpidRelay(options.limpid), V2ray()]
     for contender in tcp + datagrams:
         contender.masquerade = masquerade

@@ -117,6 +117,10 @@ class Limpid(Proxy):
         self.program = program
         self.process = None
 
+    def configure(self, text):
+        (self.path / "limpid.toml").write_text(text)
+        self.options = (*Limpid.options, "--config", self.path / "limpid.toml")
+
     def start(self):
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready.bind(str(self.path / "notify"))
@@ -150,6 +154,17 @@ class Limpid(Proxy):
         return self.ask("status")["counters"]["accepted"]
 
 
+class LimpidIdentify(Limpid):
+    """With one rule, about a name that no connection is for: each connection's first bytes are looked at for it."""
+
+    name = "identify"
+    measures = {"connections"}
+
+    def start(self):
+        self.configure('[[rule]]\nhost = ["*.example.test"]\naction = "reject"\n')
+        super().start()
+
+
 class LimpidRules(Limpid):
     """With as many rules as nobody has, none of which matches; each connection's first bytes are looked at for it."""
 
@@ -164,8 +179,7 @@ class LimpidRules(Limpid):
         rules = [rule.format(64 + number // 256, number % 256, 80 + number % 2, number)
                  for number in range(self.RULES - 1)]
         last = f'[[rule]]\nhost_file = "{self.path}/names"\naction = "reject"\n'
-        (self.path / "limpid.toml").write_text("".join(rules) + last)
-        self.options = (*Limpid.options, "--config", self.path / "limpid.toml")
+        self.configure("".join(rules) + last)
         super().start()
 
 
@@ -176,8 +190,7 @@ class LimpidKernel(Limpid):
     measures = {"bulk, 1 flow", "bulk, 8 flows", "requests", "connections"}
 
     def start(self):
-        (self.path / "limpid.toml").write_text('[[rule]]\naction = "direct"\n')
-        self.options = (*Limpid.options, "--config", self.path / "limpid.toml")
+        self.configure('[[rule]]\naction = "direct"\n')
         super().start()
 
     def carried(self):

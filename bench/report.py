@@ -25,13 +25,13 @@ TCP = (
 )
 RULES = (
     {"plain": "plain forwarding", "kernel": "limpid, a rule: direct", "limpid": "limpid, no rules",
-     "rules": "10,000 rules, 1,000,000 names"},
-    (("kernel", "plain"), ("rules", "limpid")),
+     "identify": "one rule about a name", "rules": "10,000 rules, 1,000,000 names"},
+    (("kernel", "plain"), ("identify", "limpid"), ("rules", "limpid")),
     [
         ("bulk, 1 flow", "throughput", "throughput, 1 flow (Gbit/s)", ".1f", MORE, "0.97"),
         ("bulk, 8 flows", "throughput", "throughput, 8 flows (Gbit/s)", ".1f", MORE, "0.97"),
         ("requests", "rate", "requests/s, 64 connections kept open", ",.0f", MORE, "0.97"),
-        ("connections", "rate", "new connections/s, 64 at a time", ",.0f", MORE, "0.97", "0.95"),
+        ("connections", "rate", "new connections/s, 64 at a time", ",.0f", MORE, "0.97", "", "0.95"),
         ("connections", "cpu per connection", "CPU per new connection (us)", ".1f", LESS),
     ],
 )
@@ -77,7 +77,7 @@ def table_row(row, contenders, whose, comparisons):
     cells = [format(statistics.median(values[who]), form) if who in values else "" for who in whose]
     for place, pair in enumerate(comparisons):
         cell = compared(*(values.get(who) for who in pair), better)
-        cells.append(cell + f", target {targets[place]}" if cell and place < len(targets) else cell)
+        cells.append(cell + f", target {targets[place]}" if cell and any(targets[place:place + 1]) else cell)
     return "| " + " | ".join([title, *cells]) + " |"
 
 
@@ -110,7 +110,8 @@ def plot(results, path):
             if any(row[0] in measures for measures in modes.values())]
     size = (4.5 * len(modes) + 1, 1.15 * len(rows))
     figure, axes = pyplot.subplots(len(rows), len(modes), figsize=size, squeeze=False)
-    colours = {"plain": "#9aa0a6", "limpid": "#1a73e8", "rules": "#12b5cb", "kernel": "#f9ab00", "relayed": "#34a853", "HAProxy": "#e8710a", "v2ray": "#a142f4"}
+    colours = {"plain": "#9aa0a6", "limpid": "#1a73e8", "identify": "#9334e6", "rules": "#12b5cb",
+               "kernel": "#f9ab00", "relayed": "#34a853", "HAProxy": "#e8710a", "v2ray": "#a142f4"}
     for column, (mode, measures) in enumerate(modes.items()):
         for line, (titles, (measure, name, title, *_)) in enumerate(rows):
             axis = axes[line][column]

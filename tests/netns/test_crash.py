@@ -10,9 +10,9 @@ from support import processes, traffic
 from support.deadline import eventually
 from support.families import IPV4
 from support.lab import endpoint
+from support.limpid import CLEAN_WITHIN
 
 MIB = 1 << 20
-CLEAN_WITHIN = 1.0
 ALL = ("watcher", "supervisor", "worker")
 
 

@@ -119,7 +119,7 @@ def test_an_access_log_that_nobody_reads_blocks_no_session(lab, run):
             count += 500
             return limpid.counter("log_lines_lost") > 0
 
-        eventually(lines_are_lost, 20, "lines counted as lost")
+        eventually(lines_are_lost, 60, "lines counted as lost")
         limpid.wait_sessions(0)
         assert sum(limpid.status()["counters"]["close_reasons"].values()) == count
         assert limpid.stop() == 0

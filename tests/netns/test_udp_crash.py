@@ -8,11 +8,11 @@ import pytest
 from support import traffic, udp
 from support.deadline import eventually
 from support.lab import PORT
+from support.limpid import CLEAN_WITHIN
 from support.runner import TAKE_UDP
 
 DEFAULTS = TAKE_UDP
 ALL = ("watcher", "supervisor", "worker")
-CLEAN_WITHIN = 1.0
 
 
 class Flows:

@@ -20,6 +20,7 @@ START_DEADLINE = 10.0  # seconds; Limpid gives up on its own probe after 5
 STOP_DEADLINE = 10.0
 # Whether the binary is a sanitizer's, whose memory is not ours to judge.
 SANITIZED = BINARY.exists() and bool(re.search(rb"__[at]san_init", BINARY.read_bytes()))
+CLEAN_WITHIN = 5.0 if SANITIZED else 1.0  # seconds after a death until nothing is left and who died is replaced
 # LeakSanitizer stops its process with ptrace, which the worker and the watcher may not use.
 _ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "detect_leaks=0")
 _SANITIZER_REPORT = re.compile(r"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:|CHECK failed")
