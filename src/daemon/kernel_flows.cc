@@ -83,6 +83,7 @@ std::vector<FlowAccount> KernelFlows::add(const std::vector<FlowAccount>& accoun
       found->second.time = std::min(found->second.time, account.time);
       found->second.up += account.up;
       found->second.down += account.down;
+      found->second.label = account.label;
     } else if (given_back_.contains(account.ends)) {
       back.push_back(account);
     }
@@ -165,11 +166,11 @@ Result<std::vector<FlowAccount>> KernelFlows::judge_trial() {
   return std::vector<FlowAccount>{};
 }
 
-Result<std::vector<FlowAccount>> KernelFlows::take_back(const std::function<bool(const Flow&)>& is_meant) {
+Result<std::vector<FlowAccount>> KernelFlows::take_back(const IsMeant& is_meant) {
   if (Result<> looked = look(); !looked) return std::unexpected(looked.error());
   std::vector<Flow> meant;
   for (const auto& [ends, state] : flows_)
-    if (is_meant(ends)) meant.push_back(ends);
+    if (is_meant(ends, state.label)) meant.push_back(ends);
   return give_back(meant);
 }
 
@@ -200,7 +201,7 @@ std::vector<FlowAccount> KernelFlows::list() const {
 }
 
 FlowAccount KernelFlows::account_of(const Flow& ends, const State& state) {
-  return {ends, state.time, sum(state.up, state.kernel_up), sum(state.down, state.kernel_down)};
+  return {ends, state.time, sum(state.up, state.kernel_up), sum(state.down, state.kernel_down), state.label};
 }
 
 void KernelFlows::tell_end(const Flow& ends, const State& state, CloseReason reason) {
@@ -218,6 +219,9 @@ void KernelFlows::tell_end(const Flow& ends, const State& state, CloseReason rea
              .bytes_down = account.down.bytes,
              .duration = state.moved - account.time,
              .via = Via::kernel,
+             .app = account.label.app,
+             .host = account.label.host,
+             .rule = account.label.rule,
              .reason = reason});
 }
 

@@ -44,7 +44,8 @@ class KernelFlows {
   // look(), from time to time.
   boost::asio::awaitable<void> follow();
   // The kernel has them no longer; what they have carried.
-  [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const std::function<bool(const Flow&)>& is_meant);
+  using IsMeant = std::function<bool(const Flow&, const FlowLabel&)>;
+  [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const IsMeant& is_meant);
   // limpid ends, and its sets with it. Tells of every flow.
   void end();
   void set_idle_timeout(std::chrono::milliseconds timeout) { idle_timeout_ = timeout; }
@@ -60,6 +61,7 @@ class KernelFlows {
     Carried up{}, down{};                        // by the worker
     Carried kernel_up{}, kernel_down{};
     std::chrono::system_clock::time_point moved;  // when the counters were last seen to have grown
+    FlowLabel label{};                            // as the worker tells it
   };
   struct Hash {
     std::size_t operator()(const Flow& flow) const;

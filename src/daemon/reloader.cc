@@ -53,8 +53,11 @@ boost::asio::awaitable<Result<>> Reloader::enforce_policy() {
   const Policy policy({config_.rules, config_.upstreams}, HashSeed{});
   ::tzset();
   const std::chrono::minutes now = LocalTime().minute(Clock::now());
-  const Result<std::vector<FlowAccount>> back = prepared_.kernel_flows->take_back([&](const Flow& flow) {
-    const std::optional<Decision> decision = policy.decide({.flow = flow, .proto = Protocol::udp, .now = now});
+  const Result<std::vector<FlowAccount>> back = prepared_.kernel_flows->take_back([&](const Flow& flow, const FlowLabel& label) {
+    std::optional<Claim> claim;
+    if (label.app) claim = Claim{label.host, *label.app};
+    const std::optional<Decision> decision =
+        policy.decide({.flow = flow, .proto = Protocol::udp, .now = now, .claim = claim});
     return decision && decision->action != Action::direct;
   });
   if (!back) co_return std::unexpected(back.error());

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -14,6 +15,7 @@
 
 #include "daemon/channel.h"
 #include "daemon/confine.h"
+#include "daemon/flow_messages.h"
 #include "daemon/policy_file.h"
 #include "daemon/spawn.h"
 #include "proxy/worker.h"
@@ -131,16 +133,18 @@ class WorkerProcess {
   HandoverCalls handover_calls() {
     return {.ask =
                 [this](std::span<const Flow> flows) {
-                  return channel_.send(MessageKind::hand_over, body_of(flows)).has_value();
+                  const auto some = flows.first(std::min(flows.size(), Channel::most_bytes / sizeof(Flow)));
+                  return channel_.send(MessageKind::hand_over, body_of(some)) ? some.size() : 0;
                 },
             .account =
                 [this](std::span<const FlowAccount> accounts) {
-                  return channel_.send(MessageKind::handed_over, body_of(accounts)).has_value();
+                  const PackedAccounts packed = pack_accounts(accounts, Channel::most_bytes);
+                  return channel_.send(MessageKind::handed_over, packed.body) ? packed.count : 0;
                 }};
   }
 
   Result<> tell(const Message& message, UdpRelay::Answer answer) {
-    const Result<std::vector<FlowAccount>> flows = message.as_list<FlowAccount>();
+    const Result<std::vector<FlowAccount>> flows = unpack_accounts(message.body);
     if (!flows) return std::unexpected(flows.error());
     for (const auto& worker : workers_)
       if (worker->udp() != nullptr)

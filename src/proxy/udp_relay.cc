@@ -19,7 +19,6 @@ constexpr int batches = 4;
 constexpr int errors_a_second = 1000;
 // Of flows that wait for the supervisor, or for its answer.
 constexpr std::size_t most_waiting = 4096;
-constexpr std::size_t most_a_message = 40;
 // Datagrams of a flow that was handed over, which the rules had sent to us before.
 constexpr std::chrono::seconds still_under_way{1};
 constexpr std::uint16_t domain_port = 53;  // one question, one answer (RFC 1035)
@@ -256,11 +255,13 @@ void UdpRelay::settle() {
 
 void UdpRelay::hand_over() {
   const auto send = [](auto& waiting, const auto& call) {
-    while (!waiting.empty()) {
-      const auto some = std::span(waiting).first(std::min(waiting.size(), most_a_message));
-      if (!call(some)) return;
-      waiting.erase(waiting.begin(), waiting.begin() + static_cast<long>(some.size()));
+    std::size_t sent = 0;
+    while (sent < waiting.size()) {
+      const std::size_t more = call(std::span(waiting).subspan(sent));
+      if (more == 0) break;
+      sent += more;
     }
+    waiting.erase(waiting.begin(), waiting.begin() + static_cast<long>(sent));
   };
   send(handed_over_, handover_.account);
   send(to_hand_over_, handover_.ask);
@@ -288,15 +289,40 @@ void UdpRelay::take(Answer answer, const std::vector<FlowAccount>& flows) {
         table_.use(*flow, &UdpFlow::up, account.up, now);
         table_.use(*flow, &UdpFlow::down, account.down, now);
         flow->handover = UdpFlow::Handover::never;
+        restore(*flow, account.label);
         std::erase_if(leaving_, [&](const Until& leaving) { return leaving.ends == account.ends; });
         break;
     }
   }
 }
 
+FlowAccount UdpRelay::account_of(const UdpFlow& flow) {
+  FlowAccount account{flow.ends, flow.time, flow.up, flow.down};
+  const UdpVerdict* const verdict = flow.verdict.get();
+  if (verdict == nullptr) return account;
+  if (verdict->decision.rule) {
+    account.label.rule_place = *verdict->decision.rule;
+    account.label.rule = verdict->policy->policy().rule(*verdict->decision.rule).name;
+  }
+  if (verdict->identity) account.label.app = verdict->identity->application;
+  if (verdict->identity) account.label.host = verdict->identity->host;
+  return account;
+}
+
+// As it was decided, as far as the policy still has that rule.
+void UdpRelay::restore(UdpFlow& flow, const FlowLabel& label) const {
+  if (flow.verdict || (label.rule.empty() && !label.app)) return;
+  Decision decision;
+  const std::vector<Rule>& rules = worker_.policy()->policy().rules();
+  if (label.rule_place < rules.size() && rules[label.rule_place].name == label.rule) decision.rule = label.rule_place;
+  std::optional<Identity> identity;
+  if (label.app) identity = Identity{.application = *label.app, .host = label.host, .alpn = {}};
+  flow.verdict = std::make_unique<UdpVerdict>(worker_.policy(), decision, std::move(identity));
+}
+
 // The supervisor has the flow's account; what it carries from now on, too.
 void UdpRelay::let_go(UdpFlow& flow) {
-  if (flow.up.datagrams + flow.down.datagrams > 0) handed_over_.push_back({flow.ends, flow.time, flow.up, flow.down});
+  if (flow.up.datagrams + flow.down.datagrams > 0) handed_over_.push_back(account_of(flow));
   flow.up = flow.down = {};
 }
 
@@ -358,7 +384,7 @@ CloseReason reason_of(const UdpFlow& flow, CloseReason otherwise) {
 
 void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
   if (flow.handover == UdpFlow::Handover::done) {
-    handed_over_.push_back({flow.ends, flow.time, flow.up, flow.down});
+    handed_over_.push_back(account_of(flow));
     return;
   }
   AccessRecord record{.time = flow.time,

@@ -16,17 +16,26 @@ namespace limpid {
 
 class Worker;
 
-// A flow and what it has carried so far; crosses between worker and supervisor as it is.
-struct FlowAccount {
-  Flow ends;
-  std::chrono::system_clock::time_point time;  // of its first datagram
-  Carried up, down;
+// What the access log has of a flow that goes direct beside its ends and its account.
+struct FlowLabel {
+  std::optional<Application> app{};
+  std::string host{};
+  std::string rule{};            // its name
+  std::uint32_t rule_place = 0;  // in the policy that has decided
 };
 
-// To the supervisor; false: not now.
+// A flow and what it has carried so far; crosses between worker and supervisor (daemon/flow_messages.h).
+struct FlowAccount {
+  Flow ends;
+  std::chrono::system_clock::time_point time{};  // of its first datagram
+  Carried up{}, down{};
+  FlowLabel label{};
+};
+
+// To the supervisor, which is told of the first few at a time; they return of how many, 0: of none now.
 struct HandoverCalls {
-  std::function<bool(std::span<const Flow>)> ask;             // the kernel is to take these over
-  std::function<bool(std::span<const FlowAccount>)> account;  // it has: these are no longer ours
+  std::function<std::size_t(std::span<const Flow>)> ask;             // the kernel is to take these over
+  std::function<std::size_t(std::span<const FlowAccount>)> account;  // it has: these are no longer ours
 };
 
 enum class DatagramWay : std::uint8_t { request, request_from_here, answer };
@@ -91,6 +100,8 @@ class UdpRelay {
   void send_error(DatagramSender& sender, const DatagramSender::Refused& refused);
   // Tells the sender of a datagram, on its way by this sender, that it has gone no further.
   void send_icmp(IcmpError error, DatagramSender& sender, const Datagram& datagram, std::uint32_t mtu = 0);
+  [[nodiscard]] static FlowAccount account_of(const UdpFlow& flow);
+  void restore(UdpFlow& flow, const FlowLabel& label) const;
   void let_go(UdpFlow& flow);
   void forget_handed_over();
   void hand_over();
