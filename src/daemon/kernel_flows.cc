@@ -52,11 +52,15 @@ bool KernelFlows::may_be_handed_over(const Flow& flow) const {
          });
 }
 
+bool KernelFlows::is_watched(const Flow& flow) const {
+  return interception_.plan().rules.watches_dns && flow.destination.port == dns_port;
+}
+
 Result<std::vector<Flow>> KernelFlows::take(const std::vector<Flow>& flows) {
   std::vector<Flow> taken, fresh;
   for (const Flow& flow : flows) {
     if (!may_be_handed_over(flow)) return failure("it wants to hand over a flow that is not to be taken");
-    if (given_back_.contains(flow)) continue;
+    if (given_back_.contains(flow) || is_watched(flow)) continue;
     (flows_.contains(flow) ? taken : fresh).push_back(flow);
   }
   fresh.resize(room_for(fresh.size()));

@@ -124,7 +124,7 @@ Result<> WorkerKeeper::hear(const Message& message) {
 
 void WorkerKeeper::bury() {
   ready_ = false;
-  alive_.sessions = alive_.flows = 0;
+  alive_.sessions = alive_.flows = alive_.dns_names = 0;
   buried_ += std::exchange(alive_, {});
   if (child_) kill_and_reap(*child_);
   child_.reset();

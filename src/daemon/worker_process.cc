@@ -10,7 +10,6 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-#include <random>
 #include <thread>
 
 #include "daemon/channel.h"
@@ -18,6 +17,7 @@
 #include "daemon/flow_messages.h"
 #include "daemon/policy_file.h"
 #include "daemon/spawn.h"
+#include "proxy/random_seed.h"
 #include "proxy/worker.h"
 
 namespace limpid {
@@ -34,19 +34,13 @@ struct Orders {
   std::vector<Fd> descriptors;
 };
 
-HashSeed chance() {
-  std::random_device device;
-  const auto half = [&device] { return static_cast<std::uint64_t>(device()) << 32 | device(); };
-  return {half(), half()};
-}
-
 // `before`: the policy that this one follows, or null.
 Result<std::shared_ptr<const PathPolicy>> read_policy(const Message& message, const PathPolicy* before) {
   if (message.kind != MessageKind::policy || message.fds.size() != 1)
     return failure("the supervisor sent something else in place of a policy");
   Result<PolicySource> source = read_policy_file(message.fds[0]);
   if (!source) return std::unexpected(source.error());
-  return std::make_shared<const PathPolicy>(*std::move(source), chance(), before);
+  return std::make_shared<const PathPolicy>(*std::move(source), random_seed(), before);
 }
 
 Result<Orders> receive_orders(const Channel& channel) {

@@ -9,6 +9,7 @@
 
 #include "net/datagram.h"
 #include "net/packet.h"
+#include "proxy/dns_watch.h"
 #include "proxy/reactor.h"
 #include "proxy/udp_table.h"
 
@@ -92,6 +93,7 @@ class UdpRelay {
   // Looks at what an undecided flow says; true: it is decided now, and nothing of it waits any more.
   bool look_at(UdpFlow& flow, const Datagram& datagram);
   void decide(UdpFlow& flow, const Identity& identity);
+  [[nodiscard]] bool watches_dns(const Endpoint& server) const;
   void pass_on(UdpFlow& flow, const Datagram& datagram);
   void decide_what_waits_no_longer();
   bool is_for_ourselves(const Datagram& datagram);
@@ -113,6 +115,7 @@ class UdpRelay {
   std::size_t bytes_undecided_ = 0;  // before the table, whose flows count it
   std::uint64_t not_held_ = 0;       // datagrams of undecided flows for which there was no room
   UdpTable table_;
+  DnsWatch dns_watch_;
   HandoverCalls handover_;
   std::array<std::optional<Senders>, 2> senders_;  // IPv4, IPv6
   std::vector<std::unique_ptr<Listener>> listeners_;
