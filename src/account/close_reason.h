@@ -22,6 +22,7 @@ enum class CloseReason : unsigned char {
   evicted,          // a UDP flow: its place was needed
   rejected,         // a rule says so
   dropped,          // likewise: the client was left without an answer
+  unverified,       // likewise: no answer that the client has had gives the host this address
   upstream_failed,  // no address of the upstream took the connection on
   loop,             // somebody connected to the listener itself
   withdrawn,        // we ended it: the drain timed out
@@ -42,6 +43,7 @@ inline constexpr std::array close_reason_names = {std::string_view("done"),
                                                   std::string_view("evicted"),
                                                   std::string_view("rejected"),
                                                   std::string_view("dropped"),
+                                                  std::string_view("unverified"),
                                                   std::string_view("upstream_failed"),
                                                   std::string_view("loop"),
                                                   std::string_view("withdrawn"),

@@ -25,6 +25,10 @@ CounterValues& CounterValues::operator+=(const CounterValues& other) {
   evicted_client += other.evicted_client;
   send_refused += other.send_refused;
   datagrams_dropped += other.datagrams_dropped;
+  dns_names += other.dns_names;
+  dns_answers += other.dns_answers;
+  dns_ignored += other.dns_ignored;
+  dns_evicted += other.dns_evicted;
   for (std::size_t i = 0; i < close_reasons; ++i) closed[i] += other.closed[i];
   return *this;
 }
@@ -51,7 +55,11 @@ CounterValues Counters::values() const {
                        .evicted_table = evicted_table.value(),
                        .evicted_client = evicted_client.value(),
                        .send_refused = send_refused.value(),
-                       .datagrams_dropped = datagrams_dropped.value()};
+                       .datagrams_dropped = datagrams_dropped.value(),
+                       .dns_names = dns_names.value(),
+                       .dns_answers = dns_answers.value(),
+                       .dns_ignored = dns_ignored.value(),
+                       .dns_evicted = dns_evicted.value()};
   for (std::size_t i = 0; i < close_reasons; ++i) values.closed[i] = closed[i].value();
   return values;
 }

@@ -43,8 +43,11 @@ std::string to_json(const Status& status) {
           {"evicted_table", counters.evicted_table},
           {"evicted_client", counters.evicted_client},
           {"send_refused", counters.send_refused},
-          {"dropped", counters.datagrams_dropped}}}}},
+          {"dropped", counters.datagrams_dropped}}},
+        {"dns",
+         {{"answers", counters.dns_answers}, {"ignored", counters.dns_ignored}, {"evicted", counters.dns_evicted}}}}},
       {"udp", {{"flows", counters.flows}, {"handed_over", status.kernel_flows}}},
+      {"dns", {{"names", counters.dns_names}}},
       {"conditions",
        {{"taking", status.taking}, {"zones", status.zones}, {"early", status.early}, {"cookies", status.cookies}}},
       {"installed", json::value_from(status.installed)},
@@ -62,7 +65,7 @@ Result<std::string> status_for_people(const std::string& text) {
     fmt::format_to(std::back_inserter(out), "{:<22}{}\n", name, value);
   };
   for (const char* key : {"state", "version", "pids", "sessions", "sessions_max", "worker_restarts", "counters", "udp",
-                          "conditions", "installed", "degraded"})
+                          "dns", "conditions", "installed", "degraded"})
     if (!status.contains(key)) return failure(fmt::format("the answer is not a status: it has no \"{}\"", key));
   auto plain = [](const json::value& value) {
     return value.is_string() ? std::string(value.as_string()) : json::serialize(value);
@@ -73,10 +76,12 @@ Result<std::string> status_for_people(const std::string& text) {
     for (const auto& [name, value] : status.at(group).as_object()) line(name, plain(value));
   for (const auto& [name, value] : status.at("counters").as_object())
     if (!value.is_object()) line(name, plain(value));
-  for (const auto& [name, value] : status.at("udp").as_object())
-    line("udp " + std::string(name) + " now", plain(value));
-  for (const auto& [name, value] : status.at("counters").at("udp").as_object())
-    line("udp " + std::string(name), plain(value));
+  for (const std::string group : {"udp", "dns"}) {
+    for (const auto& [name, value] : status.at(group).as_object())
+      line(fmt::format("{} {} now", group, std::string_view(name)), plain(value));
+    for (const auto& [name, value] : status.at("counters").at(group).as_object())
+      line(fmt::format("{} {}", group, std::string_view(name)), plain(value));
+  }
   for (const auto& [name, value] : status.at("counters").at("close_reasons").as_object())
     line("closed: " + std::string(name), plain(value));
   for (const char* list : {"installed", "degraded"}) {

@@ -27,6 +27,8 @@ int check_verb(const Config& config) {
   for (std::size_t place = 0; place < config.rules.size(); ++place)
     std::printf("# Rule %zu \"%s\" is decided by %s.\n", place + 1, config.rules[place].name.c_str(),
                 plan.rules.decides[place] ? "the kernel" : "limpid");
+  if (plan.rules.watches_dns)
+    std::printf("# A rule verifies hosts: datagrams to port %d come to limpid, whatever the rules say.\n", dns_port);
   if (!config.rules.empty()) std::printf("\n");
   std::fputs(describe(plan, {.taking = true}).c_str(), stdout);
   return 0;

@@ -83,6 +83,9 @@ int decide_verb(const Config& config, const DecideOptions& options) {
                 outcome(source, decision).c_str());
   else
     std::printf("no rule matches: direct\n");
+  if (decision.rule && config.rules[*decision.rule].verify_host)
+    std::printf("verify_host: would need an answer for %s that holds %s\n", host->c_str(),
+                destination->address.text().c_str());
   return 0;
 }
 

@@ -133,6 +133,24 @@ void check_upstreams(const Config& config, const Origins& origins, ConfigErrors&
   }
 }
 
+void check_verify_host(const Config& config, const Rule& rule, const Origins& origins, EntryCheck& entry) {
+  constexpr const char* key = "verify_host";
+  if (!rule.verify_host || !entry.is_usable(key)) return;
+  if (!rule.asks_for_host() && entry.is_usable("host") && entry.is_usable("host_file"))
+    entry.refuse(key, "verify_host needs the hosts to verify: host = [\"*.example.com\"] or host_file");
+  if (rule.action == action_reject || rule.action == action_drop)
+    entry.refuse(key, "verify_host is for rules that let a flow go: \"direct\" or the name of an upstream");
+  const auto takes_dns = [](const PortRange& range) { return range.first <= dns_port && dns_port <= range.last; };
+  if (origins.is_usable("intercept.udp") && std::ranges::none_of(config.intercept.udp, takes_dns))
+    entry.refuse(key,
+                 "verify_host needs to see the clients' DNS answers: take their port, udp = [\"53\"] under [intercept] "
+                 "or --udp 53");
+  if (origins.is_usable("intercept.local") && config.intercept.local && rule.from.empty() && entry.is_usable("from"))
+    entry.refuse(key,
+                 "verify_host cannot go with local = true: what this machine's own programs are answered is not seen. "
+                 "Say which clients are meant, from = [\"10.1.0.0/16\"]");
+}
+
 void check_rules(const Config& config, const Origins& origins, ConfigErrors& errors) {
   for (std::size_t place = 0; place < config.rules.size(); ++place) {
     const Rule& rule = config.rules[place];
@@ -146,6 +164,7 @@ void check_rules(const Config& config, const Origins& origins, ConfigErrors& err
                                          "\"drop\" or the name of one",
                                          rule.action));
     }
+    check_verify_host(config, rule, origins, entry);
   }
 }
 

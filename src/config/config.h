@@ -51,6 +51,7 @@ struct Limits {
   std::uint64_t udp_flows_per_client = 8192;                                // likewise, of one address
   std::chrono::milliseconds unanswered_timeout = std::chrono::seconds(30);  // of a UDP flow
   std::chrono::milliseconds answered_timeout = std::chrono::seconds(180);   // RFC 4787 wants 120 s at least
+  std::chrono::milliseconds verify_host_grace = std::chrono::minutes(1);    // an address is good for, beyond its TTL
   bool operator==(const Limits&) const = default;
 };
 

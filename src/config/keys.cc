@@ -194,6 +194,9 @@ constexpr auto table_of_keys = std::to_array<Key>({
     one<&Config::limits, &Limits::answered_timeout, parse_timeout>(
         {"limits.answered_timeout", "--answered-timeout", "TIME", "Forget a UDP flow that has been idle for so long",
          a_duration}),
+    one<&Config::limits, &Limits::verify_host_grace, parse_timeout>(
+        {"limits.verify_host_grace", "--verify-host-grace", "TIME",
+         "How much longer than its TTL an address of a DNS answer is good for rules that verify hosts", a_duration}),
     one<&Config::log, &Log::level, parse_log_level>({"log.level", "--log-level", "LEVEL",
                                                      "Least level of messages: debug, info, warning or error",
                                                      "\"debug\", \"info\", \"warning\" or \"error\""}),
@@ -213,6 +216,7 @@ constexpr auto table_of_rule_keys = std::to_array<KeyOf<Rule>>({
     list_of<Rule, &Rule::host, parse_host_pattern>(
         {"rule.host", "a list of names like [\"example.com\", \"*.example.com\"]"}),
     one_of<Rule, &Rule::host_file, parse_path>({"rule.host_file", "a path in quotes"}),
+    one_of<Rule, &Rule::verify_host, parse_flag>({"rule.verify_host", "true or false, without quotes"}),
     list_of<Rule, &Rule::app, parse_app>({"rule.app", "a list like [\"tls\", \"http\"]"}),
     one_of<Rule, &Rule::time, parse_day_part>({"rule.time", "a part of the day like \"22:00-06:00\""}),
     one_of<Rule, &Rule::action, parse_name>(

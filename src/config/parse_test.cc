@@ -56,6 +56,21 @@ const Bad not_toml[] = {
 };
 TEST(BadFile, ThatIsNotTomlIsRefusedWhereItEnds) { expect_errors(not_toml); }
 
+const Bad unverifiable[] = {
+    {"[[rule]]\nverify_host = true\nhost = [\"a.example\"]\naction = \"direct\"\n",
+     {"f:2:15: rule 1: verify_host needs to see the clients' DNS answers: take their port, udp = [\"53\"] under "
+      "[intercept] or --udp 53"}},
+    {"[intercept]\nlocal = true\nudp = [\"50-60\"]\n[[rule]]\nverify_host = true\naction = \"reject\"\n",
+     {"f:5:15: rule 1: verify_host needs the hosts to verify: host = [\"*.example.com\"] or host_file",
+      "f:5:15: rule 1: verify_host is for rules that let a flow go: \"direct\" or the name of an upstream",
+      "f:5:15: rule 1: verify_host cannot go with local = true: what this machine's own programs are answered is not "
+      "seen. Say which clients are meant, from = [\"10.1.0.0/16\"]"}},
+    {"[intercept]\nlocal = true\nudp = [\"all\"]\n[[rule]]\nverify_host = true\nfrom = [\"10.1.0.0/16\"]\nhost = "
+     "[\"a.example\"]\naction = \"direct\"\n",
+     {}},
+};
+TEST(BadFile, ThatVerifiesWhatCannotBeVerifiedIsRefused) { expect_errors(unverifiable); }
+
 const Bad unknown[] = {
     {"[intercpt]\n", {"f:1:2: unknown table [intercpt]: did you mean [intercept]?"}},
     {"[sandbox.more]\n", {"f:1:2: unknown table [sandbox]"}},

@@ -47,7 +47,8 @@ Config every_key_set() {
                      .udp_flows = 100,
                      .udp_flows_per_client = 10,
                      .unanswered_timeout = std::chrono::seconds(5),
-                     .answered_timeout = std::chrono::minutes(2)},
+                     .answered_timeout = std::chrono::minutes(2),
+                     .verify_host_grace = std::chrono::seconds(20)},
           .log = {.level = LogLevel::debug, .access = "/var/log/\"limpid\"\\ access \xc3\xa9.log"},
           .process = {.user = "proxy"},
           .upstreams = {{.name = "office",
@@ -71,9 +72,10 @@ Config every_key_set() {
                      .proto = Protocol::tcp,
                      .host = {"*.ads.example", "tracker.example"},
                      .host_file = "/etc/limpid/ads",
+                     .verify_host = true,
                      .app = {Application::tls, Application::quic},
                      .time = DayPart{std::chrono::hours(22), std::chrono::minutes(390)},
-                     .action = "reject"},
+                     .action = "web"},
                     rest()}};
 }
 
@@ -122,6 +124,7 @@ TEST(Toml, NamesEachTableOnceAndEachKeyInIt) {
             "udp_flows_per_client = 8192\n"
             "unanswered_timeout = \"30s\"\n"
             "answered_timeout = \"3m\"\n"
+            "verify_host_grace = \"1m\"\n"
             "\n"
             "[log]\n"
             "level = \"info\"\n"

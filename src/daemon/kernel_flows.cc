@@ -52,11 +52,15 @@ bool KernelFlows::may_be_handed_over(const Flow& flow) const {
          });
 }
 
+bool KernelFlows::is_watched(const Flow& flow) const {
+  return interception_.plan().rules.watches_dns && flow.destination.port == dns_port;
+}
+
 Result<std::vector<Flow>> KernelFlows::take(const std::vector<Flow>& flows) {
   std::vector<Flow> taken, fresh;
   for (const Flow& flow : flows) {
     if (!may_be_handed_over(flow)) return failure("it wants to hand over a flow that is not to be taken");
-    if (given_back_.contains(flow)) continue;
+    if (given_back_.contains(flow) || is_watched(flow)) continue;
     (flows_.contains(flow) ? taken : fresh).push_back(flow);
   }
   fresh.resize(room_for(fresh.size()));
@@ -83,6 +87,7 @@ std::vector<FlowAccount> KernelFlows::add(const std::vector<FlowAccount>& accoun
       found->second.time = std::min(found->second.time, account.time);
       found->second.up += account.up;
       found->second.down += account.down;
+      found->second.label = account.label;
     } else if (given_back_.contains(account.ends)) {
       back.push_back(account);
     }
@@ -165,11 +170,11 @@ Result<std::vector<FlowAccount>> KernelFlows::judge_trial() {
   return std::vector<FlowAccount>{};
 }
 
-Result<std::vector<FlowAccount>> KernelFlows::take_back(const std::function<bool(const Flow&)>& is_meant) {
+Result<std::vector<FlowAccount>> KernelFlows::take_back(const IsMeant& is_meant) {
   if (Result<> looked = look(); !looked) return std::unexpected(looked.error());
   std::vector<Flow> meant;
   for (const auto& [ends, state] : flows_)
-    if (is_meant(ends)) meant.push_back(ends);
+    if (is_meant(ends, state.label)) meant.push_back(ends);
   return give_back(meant);
 }
 
@@ -200,7 +205,7 @@ std::vector<FlowAccount> KernelFlows::list() const {
 }
 
 FlowAccount KernelFlows::account_of(const Flow& ends, const State& state) {
-  return {ends, state.time, sum(state.up, state.kernel_up), sum(state.down, state.kernel_down)};
+  return {ends, state.time, sum(state.up, state.kernel_up), sum(state.down, state.kernel_down), state.label};
 }
 
 void KernelFlows::tell_end(const Flow& ends, const State& state, CloseReason reason) {
@@ -218,6 +223,9 @@ void KernelFlows::tell_end(const Flow& ends, const State& state, CloseReason rea
              .bytes_down = account.down.bytes,
              .duration = state.moved - account.time,
              .via = Via::kernel,
+             .app = account.label.app,
+             .host = account.label.host,
+             .rule = account.label.rule,
              .reason = reason});
 }
 

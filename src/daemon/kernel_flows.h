@@ -29,8 +29,9 @@ class KernelFlows {
   // `log`: the write end of a pipe to the access log's sink; none where nothing is logged.
   KernelFlows(boost::asio::io_context& io, Interception& interception, std::chrono::milliseconds idle_timeout, Fd log);
 
-  // Hands them over, all or none, but for those that the worker has been given back and may not know of yet. Returns
-  // what the kernel has now. What the worker asks for is not trusted: a flow that we would not have taken is an Error.
+  // Hands them over, all or none, but for those that the worker has been given back and may not know of yet, and for
+  // those whose answers it has to see. Returns what the kernel has now. What the worker asks for is not trusted: a flow
+  // that we would not have taken is an Error.
   [[nodiscard]] Result<std::vector<Flow>> take(const std::vector<Flow>& flows);
   // What the worker has carried of flows that it has handed over, or has carried besides. Returns what belongs to flows
   // that it has been given back meanwhile.
@@ -44,13 +45,16 @@ class KernelFlows {
   // look(), from time to time.
   boost::asio::awaitable<void> follow();
   // The kernel has them no longer; what they have carried.
-  [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const std::function<bool(const Flow&)>& is_meant);
+  using IsMeant = std::function<bool(const Flow&, const FlowLabel&)>;
+  [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const IsMeant& is_meant);
   // limpid ends, and its sets with it. Tells of every flow.
   void end();
   void set_idle_timeout(std::chrono::milliseconds timeout) { idle_timeout_ = timeout; }
 
   [[nodiscard]] std::vector<FlowAccount> list() const;
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  // Of DNS, while a rule verifies hosts: stays with the worker.
+  [[nodiscard]] bool is_watched(const Flow& flow) const;
   [[nodiscard]] const Totals& totals() const { return totals_; }
   [[nodiscard]] CounterValues counters() const { return counters_.values(); }  // of flows that have ended
 
@@ -60,6 +64,7 @@ class KernelFlows {
     Carried up{}, down{};                        // by the worker
     Carried kernel_up{}, kernel_down{};
     std::chrono::system_clock::time_point moved;  // when the counters were last seen to have grown
+    FlowLabel label{};                            // as the worker tells it
   };
   struct Hash {
     std::size_t operator()(const Flow& flow) const;

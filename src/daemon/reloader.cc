@@ -37,8 +37,23 @@ boost::asio::awaitable<Result<>> Reloader::reload(Config wanted, Enforce enforce
   }
   config_ = std::move(wanted);
   prepared_.kernel_flows->set_idle_timeout(config_.limits.answered_timeout);
+  if (Result<> back = take_back_watched(); !back) co_return back;
   if (enforce == Enforce::no) co_return Result<>{};
   co_return co_await enforce_policy();
+}
+
+// Where a rule verifies hosts now, and none did before.
+Result<> Reloader::take_back_watched() {
+  if (!prepared_.interception->plan().rules.watches_dns) return {};
+  const KernelFlows& flows = *prepared_.kernel_flows;
+  return give_back([&flows](const Flow& flow, const FlowLabel&) { return flows.is_watched(flow); });
+}
+
+Result<> Reloader::give_back(const KernelFlows::IsMeant& is_meant) {
+  const Result<std::vector<FlowAccount>> back = prepared_.kernel_flows->take_back(is_meant);
+  if (!back) return std::unexpected(back.error());
+  if (!worker_.is_ready() || back->empty()) return {};  // what the worker had has ended with it
+  return worker_.tell(MessageKind::flows_given_back, *back);
 }
 
 boost::asio::awaitable<void> Reloader::tell_worker(const Config& config) {
@@ -53,13 +68,15 @@ boost::asio::awaitable<Result<>> Reloader::enforce_policy() {
   const Policy policy({config_.rules, config_.upstreams}, HashSeed{});
   ::tzset();
   const std::chrono::minutes now = LocalTime().minute(Clock::now());
-  const Result<std::vector<FlowAccount>> back = prepared_.kernel_flows->take_back([&](const Flow& flow) {
-    const std::optional<Decision> decision = policy.decide({.flow = flow, .proto = Protocol::udp, .now = now});
+  const Result<> given = give_back([&](const Flow& flow, const FlowLabel& label) {
+    std::optional<Claim> claim;
+    if (label.app) claim = Claim{label.host, *label.app};
+    const std::optional<Decision> decision =
+        policy.decide({.flow = flow, .proto = Protocol::udp, .now = now, .claim = claim});
     return decision && decision->action != Action::direct;
   });
-  if (!back) co_return std::unexpected(back.error());
-  if (!worker_.is_ready()) co_return Result<>{};  // what it had has ended with it
-  if (Result<> told = worker_.tell(MessageKind::flows_given_back, *back); !told) co_return told;
+  if (!given) co_return given;
+  if (!worker_.is_ready()) co_return Result<>{};
   if (Result<> told = worker_.enforce(); !told) co_return told;
   (void)co_await worker_.refresh(heard_within);
   co_return Result<>{};

@@ -22,6 +22,9 @@ class Reloader {
  private:
   boost::asio::awaitable<void> tell_worker(const Config& config);
   boost::asio::awaitable<Result<>> enforce_policy();
+  [[nodiscard]] Result<> take_back_watched();
+  // The kernel has these flows no longer, and the worker has them again.
+  [[nodiscard]] Result<> give_back(const KernelFlows::IsMeant& is_meant);
 
   Config& config_;
   Preparation& prepared_;

@@ -161,7 +161,7 @@ class Supervisor {
     if (!taken) return spdlog::error("the worker: {}", taken.error().what);
     std::vector<FlowAccount> has, has_not;
     for (const Flow& flow : flows)
-      (std::ranges::find(*taken, flow) != taken->end() ? has : has_not).push_back({flow, {}, {}, {}});
+      (std::ranges::find(*taken, flow) != taken->end() ? has : has_not).push_back({.ends = flow});
     tell_worker(MessageKind::flows_taken, has);
     tell_worker(MessageKind::flows_refused, has_not);
   }
@@ -318,7 +318,7 @@ class Supervisor {
     const Result<FlowFilter> filter = FlowFilter::parse(words);
     if (!filter) return std::unexpected(filter.error());
     const Result<std::vector<FlowAccount>> flows =
-        kernel_flows_->take_back([&filter](const Flow& flow) { return filter->matches(flow); });
+        kernel_flows_->take_back([&filter](const Flow& flow, const FlowLabel&) { return filter->matches(flow); });
     if (!flows) return std::unexpected(flows.error());
     tell_worker(MessageKind::flows_given_back, *flows);
     return std::to_string(flows->size());

@@ -5,6 +5,8 @@
 #include <array>
 #include <csignal>
 
+#include "daemon/flow_messages.h"
+
 namespace limpid {
 namespace {
 
@@ -108,7 +110,7 @@ Result<> WorkerKeeper::hear(const Message& message) {
       break;
     }
     case MessageKind::handed_over: {
-      const Result<std::vector<FlowAccount>> accounts = message.as_list<FlowAccount>();
+      const Result<std::vector<FlowAccount>> accounts = unpack_accounts(message.body);
       if (!accounts) return std::unexpected(accounts.error());
       events_.handed_over(*accounts);
       break;
@@ -122,7 +124,7 @@ Result<> WorkerKeeper::hear(const Message& message) {
 
 void WorkerKeeper::bury() {
   ready_ = false;
-  alive_.sessions = alive_.flows = 0;
+  alive_.sessions = alive_.flows = alive_.dns_names = 0;
   buried_ += std::exchange(alive_, {});
   if (child_) kill_and_reap(*child_);
   child_.reset();
@@ -149,11 +151,12 @@ Result<> WorkerKeeper::announce_probe(int family, std::uint16_t port) {
 }
 
 Result<> WorkerKeeper::tell(MessageKind what, std::span<const FlowAccount> flows) {
-  constexpr std::size_t most = Channel::most_bytes / sizeof(FlowAccount);
   if (!ready_) return failure("no worker is ready");
-  for (; !flows.empty(); flows = flows.subspan(std::min(flows.size(), most)))
-    if (Result<> sent = child_->channel.send(what, body_of(flows.first(std::min(flows.size(), most)))); !sent)
-      return sent;
+  while (!flows.empty()) {
+    const PackedAccounts packed = pack_accounts(flows, Channel::most_bytes);
+    if (Result<> sent = child_->channel.send(what, packed.body); !sent) return sent;
+    flows = flows.subspan(packed.count);
+  }
   return {};
 }
 

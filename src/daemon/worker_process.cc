@@ -5,17 +5,19 @@
 #include <poll.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-#include <random>
 #include <thread>
 
 #include "daemon/channel.h"
 #include "daemon/confine.h"
+#include "daemon/flow_messages.h"
 #include "daemon/policy_file.h"
 #include "daemon/spawn.h"
+#include "proxy/random_seed.h"
 #include "proxy/worker.h"
 
 namespace limpid {
@@ -32,19 +34,13 @@ struct Orders {
   std::vector<Fd> descriptors;
 };
 
-HashSeed chance() {
-  std::random_device device;
-  const auto half = [&device] { return static_cast<std::uint64_t>(device()) << 32 | device(); };
-  return {half(), half()};
-}
-
 // `before`: the policy that this one follows, or null.
 Result<std::shared_ptr<const PathPolicy>> read_policy(const Message& message, const PathPolicy* before) {
   if (message.kind != MessageKind::policy || message.fds.size() != 1)
     return failure("the supervisor sent something else in place of a policy");
   Result<PolicySource> source = read_policy_file(message.fds[0]);
   if (!source) return std::unexpected(source.error());
-  return std::make_shared<const PathPolicy>(*std::move(source), chance(), before);
+  return std::make_shared<const PathPolicy>(*std::move(source), random_seed(), before);
 }
 
 Result<Orders> receive_orders(const Channel& channel) {
@@ -131,16 +127,18 @@ class WorkerProcess {
   HandoverCalls handover_calls() {
     return {.ask =
                 [this](std::span<const Flow> flows) {
-                  return channel_.send(MessageKind::hand_over, body_of(flows)).has_value();
+                  const auto some = flows.first(std::min(flows.size(), Channel::most_bytes / sizeof(Flow)));
+                  return channel_.send(MessageKind::hand_over, body_of(some)) ? some.size() : 0;
                 },
             .account =
                 [this](std::span<const FlowAccount> accounts) {
-                  return channel_.send(MessageKind::handed_over, body_of(accounts)).has_value();
+                  const PackedAccounts packed = pack_accounts(accounts, Channel::most_bytes);
+                  return channel_.send(MessageKind::handed_over, packed.body) ? packed.count : 0;
                 }};
   }
 
   Result<> tell(const Message& message, UdpRelay::Answer answer) {
-    const Result<std::vector<FlowAccount>> flows = message.as_list<FlowAccount>();
+    const Result<std::vector<FlowAccount>> flows = unpack_accounts(message.body);
     if (!flows) return std::unexpected(flows.error());
     for (const auto& worker : workers_)
       if (worker->udp() != nullptr)

@@ -44,6 +44,7 @@ PathSettings path_settings(const Config& config, std::uint64_t most_sessions) {
                   .flows_per_client = config.limits.udp_flows_per_client,
                   .unanswered_timeout = config.limits.unanswered_timeout,
                   .answered_timeout = config.limits.answered_timeout},
+          .verify_host_grace = config.limits.verify_host_grace,
           .handover = config.transparency.handover == Handover::automatic};
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "intercept/kernel_rules.h"
 
+#include <algorithm>
+
 #include "config/normalise.h"
 
 namespace limpid {
@@ -32,8 +34,9 @@ bool merge(KernelRule& rule, const KernelRule& next) {
   return true;
 }
 
-std::vector<KernelRule> rules_of(const std::vector<Rule>& rules, Protocol proto, std::vector<bool>& decides) {
-  std::vector<KernelRule> made;
+// `made`: what comes before them.
+std::vector<KernelRule> rules_of(const std::vector<Rule>& rules, Protocol proto, std::vector<KernelRule> made,
+                                 std::vector<bool>& decides) {
   std::size_t place = 0;
   for (bool all_match = false; place < rules.size() && !all_match; ++place) {
     const Rule& rule = rules[place];
@@ -54,9 +57,14 @@ std::vector<KernelRule> rules_of(const std::vector<Rule>& rules, Protocol proto,
 }  // namespace
 
 KernelRules kernel_rules(const std::vector<Rule>& rules) {
-  KernelRules made{.tcp = {}, .udp = {}, .decides = std::vector<bool>(rules.size(), true)};
-  made.tcp = rules_of(rules, Protocol::tcp, made.decides);
-  made.udp = rules_of(rules, Protocol::udp, made.decides);
+  KernelRules made{.tcp = {},
+                   .udp = {},
+                   .decides = std::vector<bool>(rules.size(), true),
+                   .watches_dns = std::ranges::any_of(rules, &Rule::verify_host)};
+  std::vector<KernelRule> before;
+  if (made.watches_dns) before.push_back({{}, {}, {{dns_port, dns_port}}, Verdict::take});
+  made.tcp = rules_of(rules, Protocol::tcp, {}, made.decides);
+  made.udp = rules_of(rules, Protocol::udp, std::move(before), made.decides);
   return made;
 }
 

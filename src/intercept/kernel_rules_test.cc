@@ -41,6 +41,19 @@ TEST(KernelRules, AreThoseAboutAddressesAndPortsThatNameNoUpstream) {
   EXPECT_EQ(made.udp, made.tcp);
 }
 
+TEST(KernelRules, LeaveDnsToUsWhereAHostIsVerified) {
+  Rule verified = rule(action_direct);
+  verified.host = {"a.example"};
+  EXPECT_FALSE(kernel_rules({rule(action_direct), verified}).watches_dns);
+  verified.verify_host = true;
+  const KernelRules made = kernel_rules({rule(action_direct), verified});
+  EXPECT_TRUE(made.watches_dns);
+  EXPECT_THAT(made.decides, ElementsAre(true, false));
+  EXPECT_THAT(made.tcp, ElementsAre(KernelRule{.from = {}, .to = {}, .port = {}, .verdict = Verdict::pass}));
+  EXPECT_THAT(made.udp, ElementsAre(KernelRule{.from = {}, .to = {}, .port = {{53, 53}}, .verdict = Verdict::take},
+                                    KernelRule{.from = {}, .to = {}, .port = {}, .verdict = Verdict::pass}));
+}
+
 TEST(KernelRules, AreOfTheirProtocolAlone) {
   Rule udp = rule(action_reject);
   udp.proto = Protocol::udp;

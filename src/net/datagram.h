@@ -5,6 +5,8 @@
 #pragma once
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -26,6 +28,12 @@ struct Datagram {
   std::uint16_t segment = 0;       // of several: the size of each but the last; 0: it is one
 
   [[nodiscard]] std::size_t count() const { return segment == 0 ? 1 : (payload.size() + segment - 1) / segment; }
+  // What one of them carries; `place` below count().
+  [[nodiscard]] std::span<const std::uint8_t> at(std::size_t place) const {
+    const std::size_t begin = place * segment;
+    const std::size_t size = segment == 0 ? payload.size() : std::min<std::size_t>(segment, payload.size() - begin);
+    return {reinterpret_cast<const std::uint8_t*>(payload.data()) + begin, size};
+  }
 };
 
 // What is known of the datagrams of a listener beforehand: the kernel does not tell a receiver whether DF was set, so

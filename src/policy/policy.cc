@@ -53,6 +53,7 @@ Decision decision_of_rule(const PolicySource& source, std::uint32_t place) {
 
 Policy::Policy(PolicySource source, HashSeed seed)
     : source_(std::move(source)),
+      verifies_hosts_(std::ranges::any_of(source_.rules, &Rule::verify_host)),
       sets_(source_.rules.size()),
       from_{index_addresses(source_.rules, &Rule::from, AF_INET, sets_),
             index_addresses(source_.rules, &Rule::from, AF_INET6, sets_)},

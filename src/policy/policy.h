@@ -32,7 +32,13 @@ struct Question {
   std::optional<Claim> claim{};  // nothing: not looked at yet
 };
 
-enum class Action : std::uint8_t { direct, reject, drop, upstream };
+enum class Action : std::uint8_t {
+  direct,
+  reject,
+  drop,
+  upstream,
+  unverified,  // rejected: a rule that would let it go verifies hosts. Never Policy's own
+};
 
 struct Decision {
   Action action = Action::direct;
@@ -53,6 +59,8 @@ class Policy {
 
   [[nodiscard]] const Rule& rule(std::uint32_t place) const { return source_.rules[place]; }
   [[nodiscard]] const std::vector<Rule>& rules() const { return source_.rules; }
+  // The clients' DNS answers have to be looked at.
+  [[nodiscard]] bool verifies_hosts() const { return verifies_hosts_; }
   [[nodiscard]] const Upstream& upstream(std::uint32_t place) const { return source_.upstreams[place]; }
   [[nodiscard]] const std::vector<Upstream>& upstreams() const { return source_.upstreams; }
 
@@ -68,6 +76,7 @@ class Policy {
 
   PolicySource source_;
   std::vector<Decision> decisions_;  // of each rule
+  bool verifies_hosts_;
   RuleSets sets_;
   std::array<RuleIndex<Address>, 2> from_, to_;    // IPv4, IPv6
   std::array<RuleIndex<std::uint16_t>, 2> ports_;  // TCP, UDP

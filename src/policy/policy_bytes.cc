@@ -22,6 +22,7 @@ void each_member(ToReadOrWrite<Rule> auto& rule, auto member) {
   member(rule.proto);
   member(rule.host);
   member(rule.host_file);
+  member(rule.verify_host);
   member(rule.app);
   member(rule.time);
   member(rule.action);

@@ -210,6 +210,7 @@ TEST(PolicyBytes, AreReadBackAsTheSamePolicy) {
   PolicySource source;
   for (std::size_t place = 0; place < 100; ++place) source.rules.push_back(chance.rule(place));
   source.rules[0].host_file = "/hosts";
+  source.rules[0].verify_host = true;
   source.rules[0].host_names = std::string(100000, 'a');
   source.upstreams = {upstream("one"), upstream("two")};
   source.upstreams[1].password = "secret";

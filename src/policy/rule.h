@@ -28,6 +28,9 @@ inline constexpr std::string_view action_direct = "direct";
 inline constexpr std::string_view action_reject = "reject";
 inline constexpr std::string_view action_drop = "drop";
 
+// Whose answers verify_host goes by (RFC 1035).
+inline constexpr std::uint16_t dns_port = 53;
+
 // What is empty matches every flow.
 struct Rule {
   std::string name;
@@ -37,6 +40,7 @@ struct Rule {
   std::optional<Protocol> proto;
   std::vector<std::string> host;  // patterns (host_set.h)
   std::string host_file;          // a path: more of them
+  bool verify_host = false;       // refuse flows to what is no address of the host, as far as the client was told
   std::vector<Application> app;
   std::optional<DayPart> time;
   std::string action{action_direct};  // or an upstream's name

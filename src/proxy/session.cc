@@ -25,7 +25,9 @@ Task<Decision> decide(Session& session, const Flow& flow) {
   session.host = identity.host;
   session.record.host = session.host;
   session.record.app = identity.application;
-  co_return *worker.decide(flow, Protocol::tcp, Claim{session.host, identity.application});
+  const std::optional<Decision> by_claim =
+      worker.decide(flow, Protocol::tcp, Claim{session.host, identity.application});
+  co_return worker.verify(*by_claim, flow, session.host);
 }
 
 }  // namespace
@@ -56,6 +58,9 @@ Task<CloseReason> serve(Session& session) {
       break;
     case Action::drop:
       refused = CloseReason::dropped;
+      break;
+    case Action::unverified:
+      refused = CloseReason::unverified;
       break;
   }
   // Without a word, for as long as an attempt to connect may take.

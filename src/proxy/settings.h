@@ -23,6 +23,7 @@ struct PathSettings {
   std::chrono::milliseconds idle_timeout{};
   std::chrono::milliseconds half_closed_timeout{};
   UdpLimits udp{};
+  std::chrono::milliseconds verify_host_grace{};
   bool handover = true;  // UDP flows that go direct are left to the kernel
 };
 

@@ -19,15 +19,13 @@ constexpr int batches = 4;
 constexpr int errors_a_second = 1000;
 // Of flows that wait for the supervisor, or for its answer.
 constexpr std::size_t most_waiting = 4096;
-constexpr std::size_t most_a_message = 40;
 // Datagrams of a flow that was handed over, which the rules had sent to us before.
 constexpr std::chrono::seconds still_under_way{1};
-constexpr std::uint16_t domain_port = 53;  // one question, one answer (RFC 1035)
 
 // This machine's address on the way to `to`.
 std::optional<Address> address_towards(const Address& to, Mark mark) {
   const std::expected<Fd, int> fd = datagram_socket(to.family(), mark);
-  if (!fd || start_connect(fd->raw(), {to, domain_port}) != 0) return std::nullopt;
+  if (!fd || start_connect(fd->raw(), {to, dns_port}) != 0) return std::nullopt;
   const Result<Endpoint> endpoint = local_endpoint(fd->raw());
   return endpoint ? std::optional(endpoint->address) : std::nullopt;
 }
@@ -65,6 +63,7 @@ UdpRelay::UdpRelay(Worker& worker, UdpParts parts)
                     Counters& counters = worker_.counters();
                     (why == UdpTable::Evicted::by_its_client ? counters.evicted_client : counters.evicted_table).add(1);
                   }}),
+      dns_watch_(worker.dns_answers(), worker.counters()),
       handover_(std::move(parts.handover)) {
   for (UdpParts::Senders& part : parts.senders)
     senders_[part.family == AF_INET ? 0 : 1].emplace(Senders{
@@ -122,16 +121,20 @@ void UdpRelay::take_request(const Datagram& datagram, DatagramWay way) {
   table_.use(*flow, &UdpFlow::up, {datagram.count(), datagram.payload.size()}, now);
   worker_.counters().datagrams_up.add(datagram.count());
   worker_.counters().payload_up.add(datagram.payload.size());
+  if (watches_dns(ends.destination))
+    for (std::size_t place = 0; place < datagram.count(); ++place) dns_watch_.see_query(ends, datagram.at(place), now);
   if (!flow->undecided || look_at(*flow, datagram)) pass_on(*flow, datagram);
+}
+
+bool UdpRelay::watches_dns(const Endpoint& server) const {
+  return server.port == dns_port && worker_.policy()->policy().verifies_hosts();
 }
 
 bool UdpRelay::look_at(UdpFlow& flow, const Datagram& datagram) {
   UndecidedFlow& undecided = *flow.undecided;
   Finding finding = Finding::none();
-  const std::size_t each = datagram.segment == 0 ? datagram.payload.size() : datagram.segment;
-  for (std::size_t at = 0; at == 0 || at < datagram.payload.size(); at += std::max<std::size_t>(each, 1)) {
-    const std::span<const char> one = datagram.payload.subspan(at, std::min(each, datagram.payload.size() - at));
-    finding = undecided.identifier.add({reinterpret_cast<const std::uint8_t*>(one.data()), one.size()});
+  for (std::size_t place = 0; place < datagram.count(); ++place) {
+    finding = undecided.identifier.add(datagram.at(place));
     if (finding.progress != Progress::need_more) break;
   }
   if (finding.progress == Progress::need_more &&
@@ -145,7 +148,8 @@ bool UdpRelay::look_at(UdpFlow& flow, const Datagram& datagram) {
 }
 
 void UdpRelay::decide(UdpFlow& flow, const Identity& identity) {
-  const Decision decision = *worker_.decide(flow.ends, Protocol::udp, Claim{identity.host, identity.application});
+  const Decision decision = worker_.verify(
+      *worker_.decide(flow.ends, Protocol::udp, Claim{identity.host, identity.application}), flow.ends, identity.host);
   flow.verdict = std::make_unique<UdpVerdict>(worker_.policy(), decision, identity);
   const std::unique_ptr<UndecidedFlow> undecided = std::move(flow.undecided);
   for (const UndecidedFlow::Held& held : undecided->held) pass_on(flow, held.datagram);
@@ -170,6 +174,7 @@ void UdpRelay::pass_on(UdpFlow& flow, const Datagram& datagram) {
       return consider_handover(flow);
     }
     case Action::reject:
+    case Action::unverified:
     case Action::upstream:  // none of them carries datagrams
       return send_icmp(IcmpError::prohibited, sender, datagram);
     case Action::drop:
@@ -178,14 +183,18 @@ void UdpRelay::pass_on(UdpFlow& flow, const Datagram& datagram) {
 }
 
 void UdpRelay::take_answer(const Datagram& datagram) {
+  const Flow ends{datagram.destination, datagram.source};
+  if (watches_dns(ends.destination))
+    for (std::size_t place = 0; place < datagram.count(); ++place)
+      dns_watch_.see_response(ends, datagram.at(place), worker_.settings().verify_host_grace, worker_.reactor().now());
   senders(datagram.source.family()).to_client.add(one_hop_on(datagram));
   worker_.counters().datagrams_down.add(datagram.count());
   worker_.counters().payload_down.add(datagram.payload.size());
   // Late, and its flow is forgotten: it has been sent on all the same.
-  UdpFlow* const flow = table_.find({datagram.destination, datagram.source});
+  UdpFlow* const flow = table_.find(ends);
   if (flow == nullptr) return;
   table_.use(*flow, &UdpFlow::down, {datagram.count(), datagram.payload.size()}, worker_.reactor().now());
-  if (flow->is_one_shot() && flow->ends.destination.port == domain_port)
+  if (flow->is_one_shot() && flow->ends.destination.port == dns_port)  // one question, one answer
     table_.end(*flow, CloseReason::done);
   else
     consider_handover(*flow);
@@ -256,11 +265,13 @@ void UdpRelay::settle() {
 
 void UdpRelay::hand_over() {
   const auto send = [](auto& waiting, const auto& call) {
-    while (!waiting.empty()) {
-      const auto some = std::span(waiting).first(std::min(waiting.size(), most_a_message));
-      if (!call(some)) return;
-      waiting.erase(waiting.begin(), waiting.begin() + static_cast<long>(some.size()));
+    std::size_t sent = 0;
+    while (sent < waiting.size()) {
+      const std::size_t more = call(std::span(waiting).subspan(sent));
+      if (more == 0) break;
+      sent += more;
     }
+    waiting.erase(waiting.begin(), waiting.begin() + static_cast<long>(sent));
   };
   send(handed_over_, handover_.account);
   send(to_hand_over_, handover_.ask);
@@ -288,15 +299,40 @@ void UdpRelay::take(Answer answer, const std::vector<FlowAccount>& flows) {
         table_.use(*flow, &UdpFlow::up, account.up, now);
         table_.use(*flow, &UdpFlow::down, account.down, now);
         flow->handover = UdpFlow::Handover::never;
+        restore(*flow, account.label);
         std::erase_if(leaving_, [&](const Until& leaving) { return leaving.ends == account.ends; });
         break;
     }
   }
 }
 
+FlowAccount UdpRelay::account_of(const UdpFlow& flow) {
+  FlowAccount account{flow.ends, flow.time, flow.up, flow.down};
+  const UdpVerdict* const verdict = flow.verdict.get();
+  if (verdict == nullptr) return account;
+  if (verdict->decision.rule) {
+    account.label.rule_place = *verdict->decision.rule;
+    account.label.rule = verdict->policy->policy().rule(*verdict->decision.rule).name;
+  }
+  if (verdict->identity) account.label.app = verdict->identity->application;
+  if (verdict->identity) account.label.host = verdict->identity->host;
+  return account;
+}
+
+// As it was decided, as far as the policy still has that rule.
+void UdpRelay::restore(UdpFlow& flow, const FlowLabel& label) const {
+  if (flow.verdict || (label.rule.empty() && !label.app)) return;
+  Decision decision;
+  const std::vector<Rule>& rules = worker_.policy()->policy().rules();
+  if (label.rule_place < rules.size() && rules[label.rule_place].name == label.rule) decision.rule = label.rule_place;
+  std::optional<Identity> identity;
+  if (label.app) identity = Identity{.application = *label.app, .host = label.host, .alpn = {}};
+  flow.verdict = std::make_unique<UdpVerdict>(worker_.policy(), decision, std::move(identity));
+}
+
 // The supervisor has the flow's account; what it carries from now on, too.
 void UdpRelay::let_go(UdpFlow& flow) {
-  if (flow.up.datagrams + flow.down.datagrams > 0) handed_over_.push_back({flow.ends, flow.time, flow.up, flow.down});
+  if (flow.up.datagrams + flow.down.datagrams > 0) handed_over_.push_back(account_of(flow));
   flow.up = flow.down = {};
 }
 
@@ -352,13 +388,15 @@ CloseReason reason_of(const UdpFlow& flow, CloseReason otherwise) {
       return CloseReason::dropped;
     case Action::upstream:
       return CloseReason::upstream_failed;
+    case Action::unverified:
+      return CloseReason::unverified;
   }
   return otherwise;
 }
 
 void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
   if (flow.handover == UdpFlow::Handover::done) {
-    handed_over_.push_back({flow.ends, flow.time, flow.up, flow.down});
+    handed_over_.push_back(account_of(flow));
     return;
   }
   AccessRecord record{.time = flow.time,

@@ -9,6 +9,7 @@
 
 #include "net/datagram.h"
 #include "net/packet.h"
+#include "proxy/dns_watch.h"
 #include "proxy/reactor.h"
 #include "proxy/udp_table.h"
 
@@ -16,17 +17,26 @@ namespace limpid {
 
 class Worker;
 
-// A flow and what it has carried so far; crosses between worker and supervisor as it is.
-struct FlowAccount {
-  Flow ends;
-  std::chrono::system_clock::time_point time;  // of its first datagram
-  Carried up, down;
+// What the access log has of a flow that goes direct beside its ends and its account.
+struct FlowLabel {
+  std::optional<Application> app{};
+  std::string host{};
+  std::string rule{};            // its name
+  std::uint32_t rule_place = 0;  // in the policy that has decided
 };
 
-// To the supervisor; false: not now.
+// A flow and what it has carried so far; crosses between worker and supervisor (daemon/flow_messages.h).
+struct FlowAccount {
+  Flow ends;
+  std::chrono::system_clock::time_point time{};  // of its first datagram
+  Carried up{}, down{};
+  FlowLabel label{};
+};
+
+// To the supervisor, which is told of the first few at a time; they return of how many, 0: of none now.
 struct HandoverCalls {
-  std::function<bool(std::span<const Flow>)> ask;             // the kernel is to take these over
-  std::function<bool(std::span<const FlowAccount>)> account;  // it has: these are no longer ours
+  std::function<std::size_t(std::span<const Flow>)> ask;             // the kernel is to take these over
+  std::function<std::size_t(std::span<const FlowAccount>)> account;  // it has: these are no longer ours
 };
 
 enum class DatagramWay : std::uint8_t { request, request_from_here, answer };
@@ -83,6 +93,7 @@ class UdpRelay {
   // Looks at what an undecided flow says; true: it is decided now, and nothing of it waits any more.
   bool look_at(UdpFlow& flow, const Datagram& datagram);
   void decide(UdpFlow& flow, const Identity& identity);
+  [[nodiscard]] bool watches_dns(const Endpoint& server) const;
   void pass_on(UdpFlow& flow, const Datagram& datagram);
   void decide_what_waits_no_longer();
   bool is_for_ourselves(const Datagram& datagram);
@@ -91,6 +102,8 @@ class UdpRelay {
   void send_error(DatagramSender& sender, const DatagramSender::Refused& refused);
   // Tells the sender of a datagram, on its way by this sender, that it has gone no further.
   void send_icmp(IcmpError error, DatagramSender& sender, const Datagram& datagram, std::uint32_t mtu = 0);
+  [[nodiscard]] static FlowAccount account_of(const UdpFlow& flow);
+  void restore(UdpFlow& flow, const FlowLabel& label) const;
   void let_go(UdpFlow& flow);
   void forget_handed_over();
   void hand_over();
@@ -102,6 +115,7 @@ class UdpRelay {
   std::size_t bytes_undecided_ = 0;  // before the table, whose flows count it
   std::uint64_t not_held_ = 0;       // datagrams of undecided flows for which there was no room
   UdpTable table_;
+  DnsWatch dns_watch_;
   HandoverCalls handover_;
   std::array<std::optional<Senders>, 2> senders_;  // IPv4, IPv6
   std::vector<std::unique_ptr<Listener>> listeners_;

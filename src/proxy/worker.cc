@@ -113,6 +113,14 @@ std::optional<Decision> Worker::decide(const Flow& flow, Protocol proto, std::op
   return policy_->policy().decide({flow, proto, local_time_.minute(reactor_.now()), claim});
 }
 
+Decision Worker::verify(const Decision& decision, const Flow& flow, std::string_view host) const {
+  const bool is_known = !decision.rule || !policy_->policy().rule(*decision.rule).verify_host ||
+                        state_.dns_answers.has(flow.client.address, host, flow.destination.address, reactor_.now());
+  Decision verified = decision;
+  if (!is_known) verified.action = Action::unverified;
+  return verified;
+}
+
 Reactor::Clock::time_point Worker::next_deadline() const {
   Reactor::Clock::time_point next = deadlines_.next(reactor_.now() + tick);
   if (health_checks_) next = health_checks_->next_deadline(next);

@@ -12,6 +12,7 @@
 
 #include "account/access_log.h"
 #include "net/socket.h"
+#include "proxy/dns_answers.h"
 #include "proxy/health_checks.h"
 #include "proxy/listener.h"
 #include "proxy/local_time.h"
@@ -29,6 +30,7 @@ struct PathState {
   std::atomic<std::int64_t> sessions_free{0};
   std::atomic<bool> ending{false};                     // end every session, then return from run()
   std::array<std::atomic<std::uint16_t>, 2> probes{};  // source port of the start probe, IPv4 and IPv6; 0: none
+  DnsAnswers dns_answers{};                            // of the clients, where a rule verifies hosts
 };
 
 struct WorkerParts {
@@ -74,6 +76,9 @@ class Worker {
   const std::shared_ptr<const PathPolicy>& policy() const { return policy_; }
   // Nothing: it takes a claim to tell.
   [[nodiscard]] std::optional<Decision> decide(const Flow& flow, Protocol proto, std::optional<Claim> claim) const;
+  // The decision about a flow that claims this host, or `unverified`, where the rule verifies hosts.
+  [[nodiscard]] Decision verify(const Decision& decision, const Flow& flow, std::string_view host) const;
+  [[nodiscard]] DnsAnswers& dns_answers() { return state_.dns_answers; }
   PipePool& pipes() { return pipes_; }
   std::span<char> buffer() { return buffer_; }
   Deadlines& deadlines() { return deadlines_; }

@@ -31,6 +31,9 @@ BAD = {
     "a host beyond ASCII": (RULE + 'host = ["b\u00fccher.example"]\n', [(6, 9, "xn--")]),
     "a host with a port": (RULE + 'host = ["a.example:443"]\n', [(6, 9, "a.example:443")]),
     "a host file that is missing": (RULE + 'host_file = "/missing/list"\n', [(6, 13, "/missing/list")]),
+    "verified hosts without DNS": (RULE.replace("reject", "direct") + 'host = ["a.example"]\nverify_host = true\n',
+                                   [(7, 15, '--udp 53')]),
+    "verified hosts without a host": (RULE + 'verify_host = true\n', [(6, 15, "host_file"), (6, 15, "let a flow go")]),
     "an unknown key of an upstream": (UPSTREAM + 'pasword_file = "/x"\n', [(8, 1, "pasword_file")]),
     "an unknown type": (UPSTREAM.replace("socks5", "socks4"), [(6, 8, "socks4")]),
     "no type": (UPSTREAM.replace('type = "socks5"\n', ""), [(4, ANY, "type")]),
@@ -112,13 +115,15 @@ def test_every_key_of_the_manual_is_accepted(tmp_path):
     path = tmp_path / "limpid.toml"
     path.write_text(
         HEAD
-        + '[limits]\nidentify_timeout = "300ms"\n'
+        + 'udp = ["53"]\n'
+        + '[limits]\nidentify_timeout = "300ms"\nverify_host_grace = "1m"\n'
         + upstream(name="office", type="socks5", address=["192.0.2.7:1080", "[2001:db8::8]:1080"], username="u",
                    password_file=str(secret), send="host", when_down="reject")
         + upstream(name="other", type="http-connect", address=["192.0.2.7:3128"], send="address", when_down="direct")
         + upstream(name="web", type="fixed", address=["198.51.100.10:8080"], proxy_protocol="v2", when_down="drop")
         + rule(name="no ads", host=["*.ads.example", "tracker.example"], action="reject")
         + rule(host_file=str(tmp_path / "list"), action="drop")
+        + rule(host=["*.example.com"], verify_host=True, action="direct")
         + rule(from_=["10.1.0.0/16"], to=["203.0.113.0/24", "2001:db8::/32"], port=["443", "8000-8999"], proto="tcp",
                app=["tls", "http", "quic", "ssh", "unknown"], time="22:00-06:00", action="office")
         + rule(proto="udp", action="direct")

@@ -5,9 +5,10 @@ import socket
 import time
 
 import pytest
-from support import tls, traffic
+from support import mail, tls, traffic
 from support.deadline import stays_silent
-from support.lab import reset_on_close
+from support.families import FAMILIES
+from support.lab import PORT, reset_on_close
 from support.outcomes import exchange_streams, http_request, is_reset
 from support.settings import intercept, limits, rule
 
@@ -157,6 +158,18 @@ def test_a_server_that_speaks_first_is_heard_at_once_where_no_rule_needs_a_name(
         ADS,  # never asked: the rule before it has decided
     )
     assert greeting_delay(lab, family) < 1
+
+
+def test_mail_is_sent_without_delay_where_no_rule_needs_a_name(lab, run, tmp_path, family):
+    limpid = run.configured(intercept(), PATIENT, rule(port=["8443"], host=["*.ads.example"], action="reject"))
+    with mail.smtpd(lab.server, tmp_path, [each.server for each in FAMILIES], PORT):
+        started = time.monotonic()
+        sent = mail.send(lab.client, family, PORT, "Subject: hello\n\nworld\n")
+        assert time.monotonic() - started < 5
+    assert sent.returncode == 0, sent.stderr
+    assert "< 250 2.0.0" in sent.stderr
+    (line,) = limpid.sessions_logged(1)
+    assert (line["rule"], line["app"], line["reason"]) == (None, None, "done")
 
 
 def test_a_server_that_speaks_first_is_heard_after_the_timeout_where_a_rule_needs_a_name(lab, run, family):

@@ -3,8 +3,8 @@
 import socket
 
 import pytest
-from support import udp
-from support.deadline import eventually, stays_silent
+from support import dns, udp
+from support.deadline import stays_silent
 from support.families import FAMILIES
 
 DEFAULTS = ("--interface", "lan0", "--udp", "53")
@@ -14,18 +14,13 @@ LONG = [chr(ord("a") + number) * 250 for number in range(12)]  # a TXT record of
 @pytest.fixture(autouse=True)
 def resolver(lab):
     words = ("--address=/limpid.test/192.0.2.1", "--txt-record=long.limpid.test," + ",".join(LONG))
-    with lab.server.program(
-        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
-        "--pid-file=", "--log-facility=-", "--edns-packet-max=4096", *words,
-    ):  # fmt: skip
-        eventually(lambda: lab.server.run("ss", "-Hluna", "sport = :53").stdout.count("\n") >= 2, what="dnsmasq")
+    with dns.dnsmasq(lab.server, *words):
         yield
 
 
 def dig(lab, family, *words, namespace=None):
     question = words or ("limpid.test", "A")
-    host = namespace or lab.client
-    return host.run("dig", "+tries=1", "+time=3", "+short", f"@{family.server}", *question).stdout
+    return dns.dig(namespace or lab.client, family.server, *question)
 
 
 def service(lab, family, dual_stack=False):
