@@ -24,6 +24,7 @@ CounterValues& CounterValues::operator+=(const CounterValues& other) {
   evicted_table += other.evicted_table;
   evicted_client += other.evicted_client;
   send_refused += other.send_refused;
+  answers_refused += other.answers_refused;
   datagrams_dropped += other.datagrams_dropped;
   for (std::size_t i = 0; i < close_reasons; ++i) closed[i] += other.closed[i];
   return *this;
@@ -51,6 +52,7 @@ CounterValues Counters::values() const {
                        .evicted_table = evicted_table.value(),
                        .evicted_client = evicted_client.value(),
                        .send_refused = send_refused.value(),
+                       .answers_refused = answers_refused.value(),
                        .datagrams_dropped = datagrams_dropped.value()};
   for (std::size_t i = 0; i < close_reasons; ++i) values.closed[i] = closed[i].value();
   return values;

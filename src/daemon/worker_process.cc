@@ -175,6 +175,7 @@ class WorkerProcess {
         const Result<std::uint64_t> number = message.as<std::uint64_t>();
         if (!number) return std::unexpected(number.error());
         last_report_ = *number;
+        tell_of_upstreams();
         return heartbeat();
       }
       case MessageKind::probe: {
@@ -229,6 +230,17 @@ class WorkerProcess {
     // A supervisor that is slow to read will get the next one.
     if (!sent && sent.error().code == EAGAIN) return {};
     return sent;
+  }
+
+  // What a supervisor that is slow to read does not get, it will with the next report.
+  void tell_of_upstreams() const {
+    constexpr std::size_t most = Channel::most_bytes / sizeof(MemberReport);
+    const std::vector<MemberReport> reports = policy_->report(Clock::now());
+    for (std::span<const MemberReport> rest = reports; !rest.empty();) {
+      const auto some = rest.first(std::min(rest.size(), most));
+      if (!channel_.send(MessageKind::upstreams, body_of(some))) return;
+      rest = rest.subspan(some.size());
+    }
   }
 
   const Channel& channel_;
