@@ -139,12 +139,12 @@ class WorkerProcess {
                 }};
   }
 
-  Result<> tell(const Message& message, UdpRelay::Answer answer) {
+  Result<> tell(const Message& message, UdpHandover::Answer answer) {
     const Result<std::vector<FlowAccount>> flows = message.as_list<FlowAccount>();
     if (!flows) return std::unexpected(flows.error());
     for (const auto& worker : workers_)
       if (worker->udp() != nullptr)
-        worker->post([udp = worker->udp(), answer, flows = *flows] { udp->take(answer, flows); });
+        worker->post([udp = worker->udp(), answer, flows = *flows] { udp->handover().take(answer, flows); });
     return {};
   }
 
@@ -206,11 +206,11 @@ class WorkerProcess {
         for (const auto& worker : workers_) worker->post([&worker] { worker->enforce(); });
         return {};
       case MessageKind::flows_taken:
-        return tell(message, UdpRelay::Answer::taken);
+        return tell(message, UdpHandover::Answer::taken);
       case MessageKind::flows_refused:
-        return tell(message, UdpRelay::Answer::refused);
+        return tell(message, UdpHandover::Answer::refused);
       case MessageKind::flows_given_back:
-        return tell(message, UdpRelay::Answer::given_back);
+        return tell(message, UdpHandover::Answer::given_back);
       default:
         return failure("the supervisor sent a message that is not for a worker");
     }

@@ -74,6 +74,10 @@ class Worker {
   const std::shared_ptr<const PathPolicy>& policy() const { return policy_; }
   // Nothing: it takes a claim to tell.
   [[nodiscard]] std::optional<Decision> decide(const Flow& flow, Protocol proto, std::optional<Claim> claim) const;
+  // What it decides cannot be done without knowing what the flow is for.
+  [[nodiscard]] bool wants_host(const Decision& decision) const {
+    return decision.action == Action::upstream && policy_->policy().upstream(decision.upstream).send == Send::host;
+  }
   PipePool& pipes() { return pipes_; }
   std::span<char> buffer() { return buffer_; }
   Deadlines& deadlines() { return deadlines_; }
