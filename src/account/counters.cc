@@ -24,6 +24,7 @@ CounterValues& CounterValues::operator+=(const CounterValues& other) {
   evicted_table += other.evicted_table;
   evicted_client += other.evicted_client;
   send_refused += other.send_refused;
+  answers_refused += other.answers_refused;
   datagrams_dropped += other.datagrams_dropped;
   dns_names += other.dns_names;
   dns_answers += other.dns_answers;
@@ -55,6 +56,7 @@ CounterValues Counters::values() const {
                        .evicted_table = evicted_table.value(),
                        .evicted_client = evicted_client.value(),
                        .send_refused = send_refused.value(),
+                       .answers_refused = answers_refused.value(),
                        .datagrams_dropped = datagrams_dropped.value(),
                        .dns_names = dns_names.value(),
                        .dns_answers = dns_answers.value(),

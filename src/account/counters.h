@@ -30,9 +30,10 @@ struct CounterValues {
   std::uint64_t datagrams_down = 0;
   std::uint64_t payload_up = 0;  // bytes
   std::uint64_t payload_down = 0;
-  std::uint64_t evicted_table = 0;   // flows whose place was needed
-  std::uint64_t evicted_client = 0;  // likewise: their client had as many as it may
-  std::uint64_t send_refused = 0;    // datagrams that the kernel would not send
+  std::uint64_t evicted_table = 0;    // flows whose place was needed
+  std::uint64_t evicted_client = 0;   // likewise: their client had as many as it may
+  std::uint64_t send_refused = 0;     // datagrams that the kernel would not send
+  std::uint64_t answers_refused = 0;  // datagrams of upstreams: malformed, fragments, or not from the destination
   std::uint64_t datagrams_dropped =
       0;  // lost here: the kernel's, as we were too slow; undecided ones, for want of room
   // DNS, where a rule verifies hosts
@@ -62,7 +63,7 @@ struct Counters {
   Counter sessions, accepted, source_port_kept, source_address_kept, source_not_kept, port_unavailable,
       address_unavailable, bytes_up, bytes_down, log_lines_lost, accept_pauses;
   Counter flows, flows_seen, datagrams_up, datagrams_down, payload_up, payload_down, evicted_table, evicted_client,
-      send_refused, datagrams_dropped;
+      send_refused, answers_refused, datagrams_dropped;
   Counter dns_names, dns_answers, dns_ignored, dns_evicted;
   std::array<Counter, close_reasons> closed;
 

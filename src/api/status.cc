@@ -9,6 +9,22 @@
 namespace limpid {
 namespace json = boost::json;
 
+namespace {
+
+json::array list_of(const std::vector<UpstreamStatus>& upstreams) {
+  json::array list;
+  for (const UpstreamStatus& upstream : upstreams) {
+    json::array addresses;
+    for (const UpstreamStatus::Address& one : upstream.addresses)
+      addresses.push_back(
+          {{"address", one.address}, {"state", one.state}, {"sessions", one.sessions}, {"failures", one.failures}});
+    list.push_back({{"name", upstream.name}, {"addresses", std::move(addresses)}});
+  }
+  return list;
+}
+
+}  // namespace
+
 std::string to_json(const Status& status) {
   const CounterValues& counters = status.counters;
   json::object reasons;
@@ -43,6 +59,7 @@ std::string to_json(const Status& status) {
           {"evicted_table", counters.evicted_table},
           {"evicted_client", counters.evicted_client},
           {"send_refused", counters.send_refused},
+          {"answers_refused", counters.answers_refused},
           {"dropped", counters.datagrams_dropped}}},
         {"dns",
          {{"answers", counters.dns_answers}, {"ignored", counters.dns_ignored}, {"evicted", counters.dns_evicted}}}}},
@@ -50,6 +67,7 @@ std::string to_json(const Status& status) {
       {"dns", {{"names", counters.dns_names}}},
       {"conditions",
        {{"taking", status.taking}, {"zones", status.zones}, {"early", status.early}, {"cookies", status.cookies}}},
+      {"upstreams", list_of(status.upstreams)},
       {"installed", json::value_from(status.installed)},
       {"degraded", json::value_from(status.degraded)}};
   return json::serialize(object);
@@ -65,7 +83,7 @@ Result<std::string> status_for_people(const std::string& text) {
     fmt::format_to(std::back_inserter(out), "{:<22}{}\n", name, value);
   };
   for (const char* key : {"state", "version", "pids", "sessions", "sessions_max", "worker_restarts", "counters", "udp",
-                          "dns", "conditions", "installed", "degraded"})
+                          "dns", "conditions", "upstreams", "installed", "degraded"})
     if (!status.contains(key)) return failure(fmt::format("the answer is not a status: it has no \"{}\"", key));
   auto plain = [](const json::value& value) {
     return value.is_string() ? std::string(value.as_string()) : json::serialize(value);
@@ -84,6 +102,11 @@ Result<std::string> status_for_people(const std::string& text) {
   }
   for (const auto& [name, value] : status.at("counters").at("close_reasons").as_object())
     line("closed: " + std::string(name), plain(value));
+  for (const json::value& upstream : status.at("upstreams").as_array())
+    for (const json::value& one : upstream.at("addresses").as_array())
+      line("upstream " + plain(upstream.at("name")),
+           fmt::format("{}: {}, {} sessions, {} failures", plain(one.at("address")), plain(one.at("state")),
+                       plain(one.at("sessions")), plain(one.at("failures"))));
   for (const char* list : {"installed", "degraded"}) {
     fmt::format_to(std::back_inserter(out), "{}:{}\n", list, status.at(list).as_array().empty() ? " nothing" : "");
     for (const json::value& entry : status.at(list).as_array())

@@ -9,6 +9,17 @@
 
 namespace limpid {
 
+struct UpstreamStatus {
+  struct Address {
+    std::string address;
+    std::string state = "unknown";  // "up", "down" or "refuses"; unknown: there is no worker to tell
+    std::uint64_t sessions = 0;     // now, associations and UDP flows among them
+    std::uint64_t failures = 0;     // of sessions and checks, for which it was left out, since the worker's start
+  };
+  std::string name;
+  std::vector<Address> addresses;
+};
+
 struct Status {
   std::string state;  // "starting", "ready", "no_worker" or "draining"
   std::string version;
@@ -22,6 +33,7 @@ struct Status {
   std::uint64_t handed_over = 0;   // to it, since the start
   std::uint64_t taken_back = 0;
   bool taking = false, zones = false, early = false, cookies = false;
+  std::vector<UpstreamStatus> upstreams{};
   std::vector<std::string> installed;  // lines in ip(8)'s and nft(8)'s words
   std::vector<std::string> degraded;   // what is less than it could be, and what to do: a sentence each
 };

@@ -130,6 +130,8 @@ void check_upstreams(const Config& config, const Origins& origins, ConfigErrors&
     if (!is_fixed && upstream.proxy_protocol != ProxyProtocol::off)
       entry.refuse("proxy_protocol",
                    "proxy_protocol is for fixed upstreams: the others are told the destination alone");
+    if (upstream.check == UpstreamCheck::handshake && upstream.type != UpstreamType::socks5 && entry.is_usable("check"))
+      entry.refuse("check", "check = \"handshake\" is for socks5: the others are asked to accept, check = \"connect\"");
   }
 }
 
@@ -151,20 +153,36 @@ void check_verify_host(const Config& config, const Rule& rule, const Origins& or
                  "Say which clients are meant, from = [\"10.1.0.0/16\"]");
 }
 
+// Where a rule is for datagrams alone; one that is for both has them refused.
+void check_datagrams(const Rule& rule, const Upstream& upstream, EntryCheck& entry) {
+  if (rule.proto != Protocol::udp || upstream.carries_datagrams()) return;
+  const auto refuse = [&](std::string_view why, std::string_view way_out) {
+    entry.refuse("action", fmt::format("upstream \"{}\" carries no datagrams: {}. {}", upstream.name, why, way_out));
+  };
+  if (upstream.type == UpstreamType::http_connect)
+    refuse("HTTP CONNECT is for streams", "Name one of type \"socks5\" or \"fixed\", or \"reject\"");
+  else if (upstream.proxy_protocol != ProxyProtocol::off)
+    refuse("its proxy_protocol is for streams", "Take that out there, or name another");
+  else
+    refuse("they go there from this machine's own address", "Leave source = \"self\" there, or name another");
+}
+
 void check_rules(const Config& config, const Origins& origins, ConfigErrors& errors) {
   for (std::size_t place = 0; place < config.rules.size(); ++place) {
     const Rule& rule = config.rules[place];
     EntryCheck entry("rule", place, rule.name, origins, errors);
     check_name(config.rules, place, entry);
-    if (!entry.has("action")) {
+    if (!entry.has("action"))
       entry.refuse("action", "say what it does: action = \"direct\", \"reject\", \"drop\" or the name of an upstream");
-    } else if (entry.is_usable("action") && !is_word_of_action(rule.action) &&
-               std::ranges::find(config.upstreams, rule.action, &Upstream::name) == config.upstreams.end()) {
+    check_verify_host(config, rule, origins, entry);
+    if (!entry.has("action") || !entry.is_usable("action") || is_word_of_action(rule.action)) continue;
+    const auto upstream = std::ranges::find(config.upstreams, rule.action, &Upstream::name);
+    if (upstream != config.upstreams.end())
+      check_datagrams(rule, *upstream, entry);
+    else
       entry.refuse("action", fmt::format("there is no [[upstream]] named \"{}\": action is \"direct\", \"reject\", "
                                          "\"drop\" or the name of one",
                                          rule.action));
-    }
-    check_verify_host(config, rule, origins, entry);
   }
 }
 

@@ -242,6 +242,7 @@ constexpr auto table_of_upstream_keys = std::to_array<KeyOf<Upstream>>({
     one_of<Upstream, &Upstream::sessions, parse_sessions>({"upstream.sessions", "a number without quotes, like 0"}),
     one_of<Upstream, &Upstream::connect_timeout, parse_timeout>({"upstream.connect_timeout", a_duration}),
     one_of<Upstream, &Upstream::check_interval, parse_timeout>({"upstream.check_interval", a_duration}),
+    one_of<Upstream, &Upstream::check, parse_check>({"upstream.check", "\"connect\" or \"handshake\""}),
 });
 
 }  // namespace

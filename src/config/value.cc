@@ -46,6 +46,8 @@ constexpr auto upstream_source_words = std::to_array<Word<UpstreamSource>>(
     {{"self", UpstreamSource::self}, {"address", UpstreamSource::address}, {"client", UpstreamSource::client}});
 constexpr auto when_down_words = std::to_array<Word<WhenDown>>(
     {{"reject", WhenDown::reject}, {"direct", WhenDown::direct}, {"drop", WhenDown::drop}});
+constexpr auto check_words =
+    std::to_array<Word<UpstreamCheck>>({{"connect", UpstreamCheck::connect}, {"handshake", UpstreamCheck::handshake}});
 constexpr auto hash_words = std::to_array<Word<Hash>>({{"off", Hash::off}, {"client", Hash::client}});
 
 template <class Words>
@@ -102,6 +104,7 @@ Result<Send> parse_send(std::string_view text) { return parse_word(text, send_wo
 Result<ProxyProtocol> parse_proxy_protocol(std::string_view text) { return parse_word(text, proxy_protocol_words); }
 Result<UpstreamSource> parse_upstream_source(std::string_view text) { return parse_word(text, upstream_source_words); }
 Result<WhenDown> parse_when_down(std::string_view text) { return parse_word(text, when_down_words); }
+Result<UpstreamCheck> parse_check(std::string_view text) { return parse_word(text, check_words); }
 Result<Hash> parse_hash(std::string_view text) { return parse_word(text, hash_words); }
 
 Result<std::string> parse_name(std::string_view text) {
@@ -234,6 +237,7 @@ std::string value_text(Send value) { return word_of(send_words, value); }
 std::string value_text(ProxyProtocol value) { return word_of(proxy_protocol_words, value); }
 std::string value_text(UpstreamSource value) { return word_of(upstream_source_words, value); }
 std::string value_text(WhenDown value) { return word_of(when_down_words, value); }
+std::string value_text(UpstreamCheck value) { return word_of(check_words, value); }
 std::string value_text(Hash value) { return word_of(hash_words, value); }
 
 std::string value_text(const DayPart& value) {

@@ -48,6 +48,7 @@ Result<Send> parse_send(std::string_view text);
 Result<ProxyProtocol> parse_proxy_protocol(std::string_view text);
 Result<UpstreamSource> parse_upstream_source(std::string_view text);
 Result<WhenDown> parse_when_down(std::string_view text);
+Result<UpstreamCheck> parse_check(std::string_view text);
 Result<Hash> parse_hash(std::string_view text);
 
 std::string value_text(bool value);
@@ -72,6 +73,7 @@ std::string value_text(Send value);
 std::string value_text(ProxyProtocol value);
 std::string value_text(UpstreamSource value);
 std::string value_text(WhenDown value);
+std::string value_text(UpstreamCheck value);
 std::string value_text(Hash value);
 
 // Whether TOML can hold it in one line: UTF-8 without control characters.

@@ -29,15 +29,17 @@ std::string value_of(const KeyOf<Object>& key, const std::vector<std::string>& t
   return fmt::format("[{}]", list);
 }
 
-// Only what is not as it would be without a word.
+// Only what is not as it would be without a word, and what must be said (check.h).
 template <class Entry>
 void write_entries(std::string_view table, std::span<const KeyOf<Entry>> keys, const std::vector<Entry>& entries,
                    std::string& text) {
   for (const Entry& entry : entries) {
     text += fmt::format("\n[[{}]]\n", table);
-    for (const KeyOf<Entry>& key : keys)
-      if (const std::vector<std::string> texts = key.texts(entry); texts != key.texts(Entry()))
+    for (const KeyOf<Entry>& key : keys) {
+      const bool must_be_said = key.name() == "type" || key.name() == "action";
+      if (const std::vector<std::string> texts = key.texts(entry); must_be_said || texts != key.texts(Entry()))
         text += fmt::format("{} = {}\n", key.name(), value_of(key, texts));
+    }
   }
 }
 

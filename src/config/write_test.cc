@@ -17,6 +17,14 @@ Upstream fixed_upstream() {
   return upstream;
 }
 
+Upstream checked_upstream() {
+  Upstream upstream;
+  upstream.name = "home";
+  upstream.address = {*Endpoint::parse("198.51.100.11:1080")};
+  upstream.check = UpstreamCheck::handshake;
+  return upstream;
+}
+
 Rule rest() {
   Rule rule;
   rule.name = "rest";
@@ -64,7 +72,8 @@ Config every_key_set() {
                          .sessions = 100,
                          .connect_timeout = std::chrono::seconds(2),
                          .check_interval = std::chrono::minutes(1)},
-                        fixed_upstream()},
+                        fixed_upstream(),
+                        checked_upstream()},
           .rules = {{.name = "no ads",
                      .from = {*Prefix::parse("10.1.0.0/16")},
                      .to = {*Prefix::parse("203.0.113.0/24")},

@@ -31,6 +31,7 @@ enum class MessageKind : std::uint32_t {
   heartbeat,    // Heartbeat
   hand_over,    // Flow, several: the kernel may have them
   handed_over,  // FlowAccount, several: what the worker has carried of flows that the kernel has
+  upstreams,    // MemberReport, several: before the heartbeat that answers a `report`
   // to the watcher
   orders,      // WatcherOrders
   worker,      // the pidfd of a new worker

@@ -18,6 +18,7 @@
 #include "daemon/preparation.h"
 #include "daemon/reloader.h"
 #include "daemon/start_probe.h"
+#include "daemon/upstream_health.h"
 #include "daemon/watcher_keeper.h"
 #include "daemon/worker_keeper.h"
 #include "daemon/worker_settings.h"
@@ -122,7 +123,8 @@ class Supervisor {
                              .handed_over =
                                  [this](const auto& accounts) {
                                    tell_worker(MessageKind::flows_given_back, kernel_flows_->add(accounts));
-                                 }});
+                                 },
+                             .upstreams = [this](const auto& reports) { health_.hear(reports, config_.upstreams); }});
     Result<ControlServer> control = ControlServer::open(
         io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
     if (!control) return std::unexpected(control.error());
@@ -142,6 +144,7 @@ class Supervisor {
   void worker_is_gone(const std::string& how) {
     spdlog::error("the worker ended{}: its sessions were reset, another starts", how.empty() ? "" : " (" + how + ")");
     if (state_ == "ready") state_ = "no_worker";
+    health_.forget();
     run_beside(io_, let_go_without_worker());
   }
 
@@ -237,6 +240,7 @@ class Supervisor {
     const Result<> reloaded = co_await reloader.reload(std::move(*wanted), enforce);
     reloading_ = false;
     if (!reloaded) co_return std::unexpected(reloaded.error());
+    health_.forget();
     set_log_level(config_.log.level);
     co_return "\"reloaded\"";
   }
@@ -343,6 +347,7 @@ class Supervisor {
                   .zones = conditions.zones,
                   .early = conditions.early,
                   .cookies = conditions.cookies,
+                  .upstreams = health_.status(config_.upstreams),
                   .installed = interception_->lines(),
                   .degraded = interception_->degraded()};
     if (prepared_.pipes.count() < most_pipes)
@@ -365,6 +370,7 @@ class Supervisor {
   bool taking_wanted_ = false, stop_wanted_ = false, hurry_ = false, was_ready_ = false, withdraw_all_ = false,
        reloading_ = false;
   Signal stop_{io_}, worker_ready_{io_}, withdrawn_{io_};
+  UpstreamHealth health_;
   // First in, last out.
   Preparation prepared_;
   Interception* interception_ = nullptr;  // of prepared_, as soon as that is there

@@ -115,6 +115,12 @@ Result<> WorkerKeeper::hear(const Message& message) {
       events_.handed_over(*accounts);
       break;
     }
+    case MessageKind::upstreams: {
+      const Result<std::vector<MemberReport>> reports = message.as_list<MemberReport>();
+      if (!reports) return std::unexpected(reports.error());
+      events_.upstreams(*reports);
+      break;
+    }
     default:
       return failure("it sent a message that is not a worker's");
   }

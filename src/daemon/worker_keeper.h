@@ -35,6 +35,7 @@ class WorkerKeeper {
     std::function<void(const std::string& how)> gone;
     std::function<void(const std::vector<Flow>&)> hand_over;           // UDP flows that the kernel may have
     std::function<void(const std::vector<FlowAccount>&)> handed_over;  // what the worker has carried of them
+    std::function<void(const std::vector<MemberReport>&)> upstreams;   // how some of their addresses are
   };
   WorkerKeeper(boost::asio::io_context& io, const Needs& needs, Events events);
 

@@ -137,12 +137,12 @@ class WorkerProcess {
                 }};
   }
 
-  Result<> tell(const Message& message, UdpRelay::Answer answer) {
+  Result<> tell(const Message& message, UdpHandover::Answer answer) {
     const Result<std::vector<FlowAccount>> flows = unpack_accounts(message.body);
     if (!flows) return std::unexpected(flows.error());
     for (const auto& worker : workers_)
       if (worker->udp() != nullptr)
-        worker->post([udp = worker->udp(), answer, flows = *flows] { udp->take(answer, flows); });
+        worker->post([udp = worker->udp(), answer, flows = *flows] { udp->handover().take(answer, flows); });
     return {};
   }
 
@@ -173,6 +173,7 @@ class WorkerProcess {
         const Result<std::uint64_t> number = message.as<std::uint64_t>();
         if (!number) return std::unexpected(number.error());
         last_report_ = *number;
+        tell_of_upstreams();
         return heartbeat();
       }
       case MessageKind::probe: {
@@ -203,11 +204,11 @@ class WorkerProcess {
         for (const auto& worker : workers_) worker->post([&worker] { worker->enforce(); });
         return {};
       case MessageKind::flows_taken:
-        return tell(message, UdpRelay::Answer::taken);
+        return tell(message, UdpHandover::Answer::taken);
       case MessageKind::flows_refused:
-        return tell(message, UdpRelay::Answer::refused);
+        return tell(message, UdpHandover::Answer::refused);
       case MessageKind::flows_given_back:
-        return tell(message, UdpRelay::Answer::given_back);
+        return tell(message, UdpHandover::Answer::given_back);
       default:
         return failure("the supervisor sent a message that is not for a worker");
     }
@@ -227,6 +228,17 @@ class WorkerProcess {
     // A supervisor that is slow to read will get the next one.
     if (!sent && sent.error().code == EAGAIN) return {};
     return sent;
+  }
+
+  // What a supervisor that is slow to read does not get, it will with the next report.
+  void tell_of_upstreams() const {
+    constexpr std::size_t most = Channel::most_bytes / sizeof(MemberReport);
+    const std::vector<MemberReport> reports = policy_->report(Clock::now());
+    for (std::span<const MemberReport> rest = reports; !rest.empty();) {
+      const auto some = rest.first(std::min(rest.size(), most));
+      if (!channel_.send(MessageKind::upstreams, body_of(some))) return;
+      rest = rest.subspan(some.size());
+    }
   }
 
   const Channel& channel_;

@@ -174,6 +174,13 @@ std::uint64_t dropped_datagrams(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, figures, &length) == 0 ? figures[SK_MEMINFO_DROPS] : 0;
 }
 
+void keep_asking(int fd, const KeepAlive& how) {
+  for (const Option& option : {Option{IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(how.idle.count())},
+                               {IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(how.interval.count())},
+                               {IPPROTO_TCP, TCP_KEEPCNT, how.probes}})
+    CHECK(set_option(fd, option) == 0);
+}
+
 void close_in_order(Fd fd) {
   if (fd.is_open()) CHECK(set_linger(fd.raw(), false) == 0);
 }

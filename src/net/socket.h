@@ -4,6 +4,7 @@
 #pragma once
 #include <sys/socket.h>
 
+#include <chrono>
 #include <expected>
 
 #include "base/fd.h"
@@ -61,6 +62,14 @@ struct Accepted {
 
 // Datagrams that the kernel has dropped because the socket's buffer was full (SO_MEMINFO).
 [[nodiscard]] std::uint64_t dropped_datagrams(int fd);
+
+// How a TCP connection that is silent is asked whether its other end is still there (tcp(7)).
+struct KeepAlive {
+  std::chrono::seconds idle;
+  std::chrono::seconds interval;
+  int probes;
+};
+void keep_asking(int fd, const KeepAlive& how);
 
 // Lifts the SO_LINGER {1,0} that makes close(2) a reset: before an orderly close.
 void close_in_order(Fd fd);

@@ -42,6 +42,7 @@ void each_member(ToReadOrWrite<Upstream> auto& upstream, auto member) {
   member(upstream.sessions);
   member(upstream.connect_timeout);
   member(upstream.check_interval);
+  member(upstream.check);
   member(upstream.password);
 }
 

@@ -214,6 +214,7 @@ TEST(PolicyBytes, AreReadBackAsTheSamePolicy) {
   source.rules[0].host_names = std::string(100000, 'a');
   source.upstreams = {upstream("one"), upstream("two")};
   source.upstreams[1].password = "secret";
+  source.upstreams[1].check = UpstreamCheck::handshake;
   const std::string bytes = to_bytes(source);
   const Result<PolicySource> again = policy_from_bytes(bytes);
   ASSERT_TRUE(again);

@@ -59,6 +59,7 @@ enum class Send : std::uint8_t { address, host };             // what the upstre
 enum class WhenDown : std::uint8_t { reject, direct, drop };  // what happens to a flow that no address of it takes
 enum class UpstreamSource : std::uint8_t { self, address, client };  // whose address, or address and port, it sees
 enum class Hash : std::uint8_t { off, client };                      // one client, one address of it
+enum class UpstreamCheck : std::uint8_t { connect, handshake };      // what an address is asked for now and then
 
 struct Upstream {
   std::string name;
@@ -74,9 +75,16 @@ struct Upstream {
   std::uint64_t sessions = 0;  // at a time, an address; 0: no limit
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
   std::chrono::milliseconds check_interval = std::chrono::seconds(10);
+  UpstreamCheck check = UpstreamCheck::connect;
 
   std::string password{};  // what is in password_file
 
+  // Whether it can: SOCKS5 by UDP ASSOCIATE, a fixed address as it is. Both see this machine as the sender, for answers
+  // could not tell one client's flows from each other.
+  [[nodiscard]] bool carries_datagrams() const {
+    return source == UpstreamSource::self &&
+           (type == UpstreamType::socks5 || (type == UpstreamType::fixed && proxy_protocol == ProxyProtocol::off));
+  }
   bool operator==(const Upstream&) const = default;
 };
 

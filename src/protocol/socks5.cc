@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "protocol/socks5.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -115,6 +116,13 @@ Result<Socks5> Socks5::udp_associate(const Endpoint& sender, std::optional<Crede
   return Socks5(Command::udp_associate, {sender, {}}, std::move(credentials));
 }
 
+Result<Socks5> Socks5::log_in(std::optional<Credentials> credentials) {
+  if (credentials) {
+    if (const Result<> checked = check(*credentials); !checked) return std::unexpected(checked.error());
+  }
+  return Socks5(Command::none, {}, std::move(credentials));
+}
+
 Socks5::Socks5(Command command, const ProxyDestination& destination, std::optional<Credentials> credentials)
     : command_(command),
       credentials_(std::move(credentials)),
@@ -139,6 +147,9 @@ Step Socks5::take(Bytes received) {
     append(to_send_, credentials_->name);
     append(to_send_, credentials_->password);
     awaited_ = Awaited::authentication;
+  } else if (command_ == Command::none) {
+    awaited_ = Awaited::nothing;
+    step.next = Step::Next::done;
   } else {
     to_send_ = request_;
     awaited_ = Awaited::reply;
@@ -180,6 +191,20 @@ Answer Socks5::parse_reply(Bytes so_far) {
   const NamedEndpoint bound = read_address(so_far.subspan(3, size - 3));
   bound_ = so_far[3] == host_name ? Endpoint{} : bound.endpoint;
   return Answer::done(size);
+}
+
+std::optional<Endpoint> socks5_relay(const Endpoint& bound, const Endpoint& proxy) {
+  // Multicast, broadcast, and IPv4 in IPv6, which would hide where it goes.
+  static const std::array never = {*Prefix::parse("224.0.0.0/3"), *Prefix::parse("ff00::/8"),
+                                   *Prefix::parse("::ffff:0:0/96")};
+  static const std::array loopback = {*Prefix::parse("127.0.0.0/8"), *Prefix::parse("::1")};
+  const auto is_in = [](const auto& prefixes, const Address& address) {
+    return std::ranges::any_of(prefixes, [&](const Prefix& prefix) { return prefix.contains(address); });
+  };
+  const Endpoint relay{bound.address.is_any() ? proxy.address : bound.address, bound.port};
+  if (relay.port == 0 || is_in(never, relay.address)) return std::nullopt;
+  if (is_in(loopback, relay.address) && !is_in(loopback, proxy.address)) return std::nullopt;
+  return relay;
 }
 
 Result<std::vector<std::uint8_t>> socks5_udp_header(const ProxyDestination& destination) {

@@ -15,6 +15,8 @@ class Socks5 {
   static Result<Socks5> connect(const ProxyDestination& destination, std::optional<Credentials> credentials);
   // `sender`: where our datagrams will come from, as the proxy sees it; a family's any address and port 0: not known.
   static Result<Socks5> udp_associate(const Endpoint& sender, std::optional<Credentials> credentials);
+  // Asks for nothing: done as soon as the proxy would hear a request.
+  static Result<Socks5> log_in(std::optional<Credentials> credentials);
   // Whether SOCKS5 can carry them: 1 to 255 bytes each.
   static Result<> check(const Credentials& credentials);
 
@@ -26,7 +28,7 @@ class Socks5 {
   [[nodiscard]] const Endpoint& bound() const { return bound_; }
 
  private:
-  enum class Command : std::uint8_t { connect = 1, udp_associate = 3 };
+  enum class Command : std::uint8_t { none = 0, connect = 1, udp_associate = 3 };
   enum class Awaited : std::uint8_t { method, authentication, reply, nothing };
 
   Socks5(Command command, const ProxyDestination& destination, std::optional<Credentials> credentials);
@@ -43,6 +45,10 @@ class Socks5 {
   std::uint8_t method_ = 0;
   Endpoint bound_;
 };
+
+// Where the datagrams of an association go, by what its reply says is bound: an unspecified address is the proxy's own.
+// None: that is nowhere, or multicast, or on our own machine's loopback, where the proxy is not.
+[[nodiscard]] std::optional<Endpoint> socks5_relay(const Endpoint& bound, const Endpoint& proxy);
 
 // What stands before the payload of each datagram to a proxy's UDP relay (RFC 1928, section 7): made once a flow.
 [[nodiscard]] Result<std::vector<std::uint8_t>> socks5_udp_header(const ProxyDestination& destination);

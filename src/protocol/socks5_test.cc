@@ -161,6 +161,39 @@ TEST(UdpAssociate, IsRefusedWhereTheRelayIsNamed) {
   EXPECT_EQ(outcome.refusal.kind, Kind::unsupported);
 }
 
+TEST(UdpAssociate, HasItsRelayWhereTheReplySaysOrAtTheProxy) {
+  const auto relay = [](std::string_view bound, std::uint16_t port, std::string_view proxy = "192.0.2.7:1080") {
+    const std::optional<Endpoint> at = socks5_relay({*Address::parse(bound), port}, *Endpoint::parse(proxy));
+    return at ? at->text() : "none";
+  };
+  EXPECT_EQ(relay("192.0.2.9", 5000), "192.0.2.9:5000");
+  EXPECT_EQ(relay("2001:db8::9", 5000), "[2001:db8::9]:5000");
+  EXPECT_EQ(relay("0.0.0.0", 5000), "192.0.2.7:5000");
+  EXPECT_EQ(relay("::", 5000), "192.0.2.7:5000");
+  EXPECT_EQ(relay("0.0.0.0", 5000, "[2001:db8::7]:1080"), "[2001:db8::7]:5000");
+  EXPECT_EQ(relay("127.0.0.1", 5000, "127.0.0.1:1080"), "127.0.0.1:5000");
+  EXPECT_EQ(relay("192.0.2.9", 0), "none");
+  for (const std::string_view bound : {"127.0.0.1", "127.9.9.9", "::1", "224.0.0.1", "255.255.255.255", "ff02::1",
+                                       "::ffff:127.0.0.1", "::ffff:192.0.2.9"})
+    EXPECT_EQ(relay(bound, 5000), "none") << bound;
+}
+
+TEST(LogIn, IsDoneBeforeARequest) {
+  const auto outcome_of_log_in = [](const Message& stream, const std::optional<Credentials>& credentials) {
+    return outcome_of([&] { return *Socks5::log_in(credentials); }, stream);
+  };
+  const Outcome open = outcome_of_log_in(no_authentication, {});
+  EXPECT_EQ(open.next, Step::Next::done);
+  EXPECT_EQ(open.sent, (std::vector<Message>{{5, 1, 0}}));
+  const Outcome closed = outcome_of_log_in(joined({by_password, welcome, text("x")}), user);
+  EXPECT_EQ(closed.next, Step::Next::done);
+  EXPECT_EQ(closed.consumed, 4U);
+  EXPECT_EQ(closed.sent.size(), 2U);
+  EXPECT_EQ(outcome_of_log_in({5, 2, 1, 1}, user).refusal.kind, Kind::authentication);
+  EXPECT_EQ(outcome_of_log_in(text("HTTP"), {}).refusal.kind, Kind::protocol_error);
+  EXPECT_FALSE(Socks5::log_in(Credentials{"", "p"}));
+}
+
 TEST(Socks5Datagram, HasThisHeader) {
   EXPECT_EQ(*socks5_udp_header(web), (Message{0, 0, 0, 1, 203, 0, 113, 9, 1, 0xbb}));
   EXPECT_EQ(*socks5_udp_header(named), joined({{0, 0, 0, 3, 11}, text("example.com"), {1, 0xbb}}));

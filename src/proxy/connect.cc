@@ -80,6 +80,12 @@ CloseReason connect_reason(int error) {
   }
 }
 
+bool is_our_own(int error) {
+  if (error <= 0) return false;
+  const CloseReason reason = connect_reason(error);
+  return reason == CloseReason::error || reason == CloseReason::source_unavailable || error == EAFNOSUPPORT;
+}
+
 Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to) {
   Counters& counters = session.worker.counters();
   SourceKept step = first;

@@ -19,6 +19,10 @@ Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow&
 // ending or its time is over.
 Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to);
 
+// A failure of connect(2), or of what comes before it, that says nothing about the other end: descriptors and memory, a
+// source that cannot be had.
+[[nodiscard]] bool is_our_own(int error);
+
 // What a failed connect_from() means (connect(2), icmp(7)).
 [[nodiscard]] CloseReason connect_reason(int error);
 

@@ -12,6 +12,7 @@
 #include "protocol/socks5.h"
 #include "proxy/connect.h"
 #include "proxy/session.h"
+#include "proxy/upstream_connection.h"
 #include "proxy/worker.h"
 
 namespace limpid {
@@ -94,8 +95,7 @@ Task<Tried> introduce(Session& session, const Flow& flow, const Upstream& upstre
 
 Task<Tried> speak(Session& session, const Flow& flow, const Upstream& upstream) {
   const ProxyDestination destination{flow.destination, upstream.send == Send::host ? session.host : std::string()};
-  std::optional<Credentials> credentials;
-  if (!upstream.username.empty()) credentials = Credentials{upstream.username, upstream.password};
+  std::optional<Credentials> credentials = credentials_of(upstream);
   switch (upstream.type) {
     case UpstreamType::fixed:
       if (upstream.proxy_protocol == ProxyProtocol::off) co_return Tried::connected;
@@ -126,17 +126,10 @@ SourceKept first_step(UpstreamSource source) {
   return SourceKept::no;
 }
 
-// A failure that says nothing about the address: descriptors and memory, a source that cannot be had.
-bool is_ours(int error) {
-  if (error <= 0) return false;
-  const CloseReason reason = connect_reason(error);
-  return reason == CloseReason::error || reason == CloseReason::source_unavailable || error == EAFNOSUPPORT;
-}
-
 Task<Tried> try_member(Session& session, const Flow& flow, const Upstream& upstream, const Endpoint& address) {
   session.enter(Session::Phase::trying, std::min(upstream.connect_timeout, session.worker.settings().connect_timeout));
   const int error = co_await connect_from(session, first_step(upstream.source), address);
-  Tried tried = is_ours(error) ? Tried::refused : Tried::down;
+  Tried tried = is_our_own(error) ? Tried::refused : Tried::down;
   if (error == 0) tried = co_await speak(session, flow, upstream);
   if (session.ending()) co_return Tried::ended;
   co_return tried;
@@ -175,7 +168,7 @@ Task<std::optional<CloseReason>> connect_through(Session& session, const Flow& f
     session.upstream.release();
   }
   session.record.source_kept = SourceKept::no;
-  if (refused || policy.is_full(place, session.worker.reactor().now())) co_return CloseReason::upstream_failed;
+  if (refused || policy.is_there(place, session.worker.reactor().now())) co_return CloseReason::upstream_failed;
   switch (upstream.when_down) {
     case WhenDown::reject:
       co_return CloseReason::upstream_failed;

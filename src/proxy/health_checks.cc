@@ -1,53 +1,57 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/health_checks.h"
 
-#include <cerrno>
-
-#include "net/socket.h"
+#include "proxy/upstream_connection.h"
 #include "proxy/worker.h"
 
 namespace limpid {
 
-// Of one address: waits for its time, or for the answer to a connection attempt.
-struct HealthChecks::Check final : Pollable {
-  Check(HealthChecks& its_checks, const Upstream& upstream, std::shared_ptr<Member> its_member)
+// Of one address: waits for its time, or for the answer to an attempt.
+struct HealthChecks::Check {
+  Check(HealthChecks& its_checks, std::shared_ptr<const PathPolicy> its_policy, const Upstream& its_upstream,
+        std::shared_ptr<Member> its_member)
       : checks(its_checks),
-        interval(upstream.check_interval),
-        timeout(upstream.connect_timeout),
+        policy(std::move(its_policy)),
+        upstream(its_upstream),
         member(std::move(its_member)),
-        due(checks.next_time(interval)) {}
-
-  void on_events(std::uint32_t) override { conclude(pending_error(fd.raw())); }
+        connection(checks.worker_.reactor(), [this] { conclude(); }),
+        due(checks.next_time(upstream.check_interval)) {}
 
   // Its time has come: the next attempt, or the end of one that nobody has answered.
   void act() {
-    if (fd.is_open()) return conclude(ETIMEDOUT);
+    if (connection.is_under_way()) return conclude();
+    std::optional<Socks5> handshake;
+    if (upstream.check == UpstreamCheck::handshake) {
+      Result<Socks5> log_in = Socks5::log_in(credentials_of(upstream));
+      CHECK(log_in.has_value());  // a password that is none does not get past the configuration
+      handshake = *std::move(log_in);
+    }
     Worker& worker = checks.worker_;
-    due = worker.reactor().now() + timeout;
-    std::expected<Fd, int> opened = upstream_socket(member->address.family(), worker.settings().own_mark);
-    if (!opened) return;  // of our own: it says nothing about the upstream
-    fd = std::move(*opened);
-    const int started = start_connect(fd.raw(), member->address);
-    if (started != EINPROGRESS) return conclude(started);
-    if (worker.reactor().watch(fd.raw(), EPOLLOUT, *this) != 0) fd.close();
+    due = worker.reactor().now() + upstream.connect_timeout;
+    connection.open(member->address, worker.settings().own_mark, std::move(handshake));
+    if (!connection.is_under_way()) conclude();
   }
 
-  void conclude(int error) {
-    const Reactor::Clock::time_point now = checks.worker_.reactor().now();
-    if (error == 0) {
-      close_in_order(std::move(fd));
+  void conclude() {
+    using State = UpstreamConnection::State;
+    const Reactor::Clock::time_point until =
+        checks.worker_.reactor().now() + 2 * upstream.check_interval;  // the next check comes before that
+    const State state = connection.state();
+    if (state == State::open)
       member->restore();
-    } else {
-      fd.close();
-      member->eject(now + 2 * interval);  // the next check comes before that
-    }
-    due = checks.next_time(interval);
+    else if (state == State::refused)
+      member->eject(until, Member::Why::refuses);
+    else if (state != State::failed)
+      member->eject(until);
+    connection.close();
+    due = checks.next_time(upstream.check_interval);
   }
 
   HealthChecks& checks;
-  std::chrono::milliseconds interval, timeout;
+  std::shared_ptr<const PathPolicy> policy;
+  const Upstream& upstream;  // of `policy`
   std::shared_ptr<Member> member;
-  Fd fd;  // of an attempt under way
+  UpstreamConnection connection;
   Reactor::Clock::time_point due;
 };
 
@@ -57,10 +61,10 @@ HealthChecks::~HealthChecks() = default;
 
 void HealthChecks::adopt() {
   checks_.clear();
-  const PathPolicy& policy = *worker_.policy();
-  for (std::uint32_t place = 0; place < policy.policy().upstreams().size(); ++place)
-    for (const std::shared_ptr<Member>& member : policy.members(place))
-      checks_.push_back(std::make_unique<Check>(*this, policy.policy().upstream(place), member));
+  const std::shared_ptr<const PathPolicy>& policy = worker_.policy();
+  for (std::uint32_t place = 0; place < policy->policy().upstreams().size(); ++place)
+    for (const std::shared_ptr<Member>& member : policy->members(place))
+      checks_.push_back(std::make_unique<Check>(*this, policy, policy->policy().upstream(place), member));
 }
 
 void HealthChecks::settle() {

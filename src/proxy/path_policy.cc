@@ -45,25 +45,42 @@ PathPolicy::PathPolicy(PolicySource source, HashSeed seed, const PathPolicy* bef
   }
 }
 
-bool PathPolicy::is_full(std::uint32_t upstream, Member::Clock::time_point now) const {
+bool PathPolicy::is_there(std::uint32_t upstream, Member::Clock::time_point now) const {
   const std::uint64_t most = policy_.upstream(upstream).sessions;
-  return most != 0 && std::ranges::any_of(members_[upstream], [&](const std::shared_ptr<Member>& member) {
-           return !member->is_down(now) && member->sessions.load(std::memory_order_relaxed) >= most;
-         });
+  return std::ranges::any_of(members_[upstream], [&](const std::shared_ptr<Member>& member) {
+    if (member->is_down(now)) return member->refuses.load(std::memory_order_relaxed);
+    return most != 0 && member->sessions.load(std::memory_order_relaxed) >= most;
+  });
+}
+
+std::vector<MemberReport> PathPolicy::report(Member::Clock::time_point now) const {
+  using State = MemberReport::State;
+  std::vector<MemberReport> reports;
+  for (std::uint32_t place = 0; place < members_.size(); ++place)
+    for (const std::shared_ptr<Member>& member : members_[place])
+      reports.push_back({.upstream = place,
+                         .address = member->address,
+                         .state = !member->is_down(now) ? State::up
+                                  : member->refuses     ? State::refuses
+                                                        : State::down,
+                         .sessions = member->sessions,
+                         .failures = member->failures});
+  return reports;
 }
 
 std::shared_ptr<Member> PathPolicy::choose(std::uint32_t upstream, const Address& client,
                                            std::span<const std::shared_ptr<Member>> tried,
-                                           Member::Clock::time_point now) const {
+                                           Member::Clock::time_point now, Down down) const {
   const Upstream& settings = policy_.upstream(upstream);
   std::shared_ptr<Member> best;
-  std::uint64_t best_rank = 0;
+  std::pair<bool, std::uint64_t> best_rank;
   for (const std::shared_ptr<Member>& member : members_[upstream]) {
     const std::uint64_t sessions = member->sessions.load(std::memory_order_relaxed);
-    if (member->is_down(now) || (settings.sessions != 0 && sessions >= settings.sessions)) continue;
+    const bool is_up = !member->is_down(now);
+    if ((!is_up && down == Down::never) || (settings.sessions != 0 && sessions >= settings.sessions)) continue;
     if (std::ranges::find(tried, member) != tried.end()) continue;
     // The greater, the better; the first of equals.
-    const std::uint64_t rank = settings.hash == Hash::client ? weight(client, member->address) : ~sessions;
+    const std::pair rank(is_up, settings.hash == Hash::client ? weight(client, member->address) : ~sessions);
     if (best && rank <= best_rank) continue;
     best = member;
     best_rank = rank;

@@ -21,11 +21,18 @@ struct Member {
   Endpoint address;
   std::atomic<std::uint64_t> sessions{0};  // alive now, or being opened
   std::atomic<Clock::rep> down_until{0};   // since the clock's beginning: none is sent there until then
+  std::atomic<bool> refuses{false};        // down because it refuses us: it is there all the same
+  std::atomic<std::uint64_t> failures{0};  // of sessions and checks
 
   [[nodiscard]] bool is_down(Clock::time_point now) const {
     return now.time_since_epoch().count() < down_until.load(std::memory_order_relaxed);
   }
-  void eject(Clock::time_point until) { down_until.store(until.time_since_epoch().count(), std::memory_order_relaxed); }
+  enum class Why : std::uint8_t { fails, refuses };
+  void eject(Clock::time_point until, Why why = Why::fails) {
+    failures.fetch_add(1, std::memory_order_relaxed);
+    refuses.store(why == Why::refuses, std::memory_order_relaxed);
+    down_until.store(until.time_since_epoch().count(), std::memory_order_relaxed);
+  }
   void restore() { down_until.store(0, std::memory_order_relaxed); }
 };
 
@@ -47,6 +54,16 @@ class MemberUse {
   std::shared_ptr<Member> member_;
 };
 
+// What is known of one address; crosses from the worker to the supervisor as it is.
+struct MemberReport {
+  enum class State : std::uint8_t { up, down, refuses };
+  std::uint32_t upstream = 0;  // its place in the policy
+  Endpoint address;
+  State state = State::up;
+  std::uint64_t sessions = 0;
+  std::uint64_t failures = 0;
+};
+
 class PathPolicy {
  public:
   // `before`: what this one replaces; may be null.
@@ -56,12 +73,16 @@ class PathPolicy {
   [[nodiscard]] std::span<const std::shared_ptr<Member>> members(std::uint32_t upstream) const {
     return members_[upstream];
   }
+  // What to make of addresses that are down: none is chosen, or only where no other is left.
+  enum class Down : std::uint8_t { never, last };
   // The one to try next for this client: up, with a place, and not among those tried before; null: none.
   [[nodiscard]] std::shared_ptr<Member> choose(std::uint32_t upstream, const Address& client,
                                                std::span<const std::shared_ptr<Member>> tried,
-                                               Member::Clock::time_point now) const;
-  // One is up, and has as many sessions as it may have.
-  [[nodiscard]] bool is_full(std::uint32_t upstream, Member::Clock::time_point now) const;
+                                               Member::Clock::time_point now, Down down = Down::never) const;
+  // One is there, but has as many sessions as it may have, or refuses us: when_down is not about that.
+  [[nodiscard]] bool is_there(std::uint32_t upstream, Member::Clock::time_point now) const;
+  // Of every address.
+  [[nodiscard]] std::vector<MemberReport> report(Member::Clock::time_point now) const;
 
  private:
   Policy policy_;

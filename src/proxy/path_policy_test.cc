@@ -46,15 +46,15 @@ TEST(Upstream, PassesOverWhatIsDownOrTriedOrFull) {
   members[0]->eject(now + seconds(1));
   EXPECT_EQ(chosen(policy), "192.0.2.2:1");
   EXPECT_EQ(chosen(policy, client, members.subspan(1)), "none");
-  EXPECT_FALSE(policy.is_full(0, now));
+  EXPECT_FALSE(policy.is_there(0, now));
   {
     const MemberUse one(members[1]), two(members[1]);
     EXPECT_EQ(chosen(policy), "none");
-    EXPECT_TRUE(policy.is_full(0, now));
+    EXPECT_TRUE(policy.is_there(0, now));
     members[0]->restore();
     EXPECT_EQ(chosen(policy), "192.0.2.1:1");
   }
-  EXPECT_FALSE(policy.is_full(0, now));
+  EXPECT_FALSE(policy.is_there(0, now));
 }
 
 TEST(Upstream, KeepsAClientAtOneAddressAndMovesNoOtherWhenOneIsGone) {
@@ -78,6 +78,33 @@ TEST(Upstream, KeepsAClientAtOneAddressAndMovesNoOtherWhenOneIsGone) {
     else
       EXPECT_EQ(chosen(policy, each), address);
   }
+}
+
+TEST(Upstream, IsThereWhereItRefusesUs) {
+  const PathPolicy policy(office({"192.0.2.1:1", "192.0.2.2:1"}), {}, nullptr);
+  const auto members = policy.members(0);
+  members[0]->eject(now + seconds(1));
+  EXPECT_FALSE(policy.is_there(0, now));
+  members[1]->eject(now + seconds(1), Member::Why::refuses);
+  EXPECT_EQ(chosen(policy), "none");
+  EXPECT_TRUE(policy.is_there(0, now));
+  members[1]->eject(now + seconds(1));  // and now it has gone
+  EXPECT_FALSE(policy.is_there(0, now));
+  EXPECT_EQ(members[1]->failures, 2U);
+}
+
+TEST(Upstream, GivesOneThatIsDownAsTheLastResortToWhoCannotTell) {
+  const PathPolicy policy(office({"192.0.2.1:1", "192.0.2.2:1"}), {}, nullptr);
+  const auto members = policy.members(0);
+  const auto last_resort = [&](std::span<const std::shared_ptr<Member>> tried) {
+    const std::shared_ptr<Member> member = policy.choose(0, client, tried, now, PathPolicy::Down::last);
+    return member ? member->address.text() : "none";
+  };
+  members[0]->eject(now + seconds(1));
+  const MemberUse one(members[1]);
+  EXPECT_EQ(last_resort({}), "192.0.2.2:1");
+  EXPECT_EQ(last_resort(members.subspan(1)), "192.0.2.1:1");
+  EXPECT_EQ(last_resort(members), "none");
 }
 
 TEST(Upstream, IsKnownAgainAfterAReload) {

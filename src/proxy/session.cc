@@ -10,17 +10,12 @@
 namespace limpid {
 namespace {
 
-bool wants_host(const Worker& worker, const Decision& decision) {
-  return decision.action == Action::upstream &&
-         worker.policy()->policy().upstream(decision.upstream).send == Send::host;
-}
-
 // A rule that looks at the first bytes has the session wait for them, and so has an upstream that is told a host; no
 // other does.
 Task<Decision> decide(Session& session, const Flow& flow) {
   const Worker& worker = session.worker;
   const std::optional<Decision> decision = worker.decide(flow, Protocol::tcp, std::nullopt);
-  if (decision && !wants_host(worker, *decision)) co_return *decision;
+  if (decision && !worker.wants_host(*decision)) co_return *decision;
   const Identity identity = co_await identify(session);
   session.host = identity.host;
   session.record.host = session.host;

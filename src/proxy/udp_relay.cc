@@ -17,10 +17,6 @@ namespace {
 constexpr int batches = 4;
 // ICMP errors of ours, as the kernel limits its own (net.ipv4.icmp_msgs_per_sec).
 constexpr int errors_a_second = 1000;
-// Of flows that wait for the supervisor, or for its answer.
-constexpr std::size_t most_waiting = 4096;
-// Datagrams of a flow that was handed over, which the rules had sent to us before.
-constexpr std::chrono::seconds still_under_way{1};
 
 // This machine's address on the way to `to`.
 std::optional<Address> address_towards(const Address& to, Mark mark) {
@@ -57,14 +53,14 @@ struct UdpRelay::Listener final : Pollable {
 UdpRelay::UdpRelay(Worker& worker, UdpParts parts)
     : worker_(worker),
       table_(worker.settings().udp,
-             {.tell = [this](const UdpFlow& flow, CloseReason reason) { account(flow, reason); },
+             {.tell = [this](UdpFlow& flow, CloseReason reason) { account(flow, reason); },
               .count =
                   [this](UdpTable::Evicted why) {
                     Counters& counters = worker_.counters();
                     (why == UdpTable::Evicted::by_its_client ? counters.evicted_client : counters.evicted_table).add(1);
                   }}),
       dns_watch_(worker.dns_answers(), worker.counters()),
-      handover_(std::move(parts.handover)) {
+      handover_(worker, table_, std::move(parts.handover)) {
   for (UdpParts::Senders& part : parts.senders)
     senders_[part.family == AF_INET ? 0 : 1].emplace(Senders{
         DatagramSender(part.family, std::move(part.to_upstream), worker.settings().own_mark, parts.segment_sockets),
@@ -111,10 +107,11 @@ void UdpRelay::take_request(const Datagram& datagram, DatagramWay way) {
     flow = &table_.add(ends, now);
     flow->is_local = from_here;
     worker_.counters().flows_seen.add(1);
-    if (const std::optional<Decision> decision = worker_.decide(ends, Protocol::udp, std::nullopt)) {
+    const std::optional<Decision> decision = worker_.decide(ends, Protocol::udp, std::nullopt);
+    if (decision && !worker_.wants_host(*decision)) {
       if (decision->rule) flow->verdict = std::make_unique<UdpVerdict>(worker_.policy(), *decision, std::nullopt);
     } else {
-      flow->undecided = std::make_unique<UndecidedFlow>(bytes_undecided_);
+      flow->undecided = std::make_unique<UndecidedFlow>(held_in_all_);
       undecided_.push_back({ends, now + worker_.settings().identify_timeout});
     }
   }
@@ -137,10 +134,9 @@ bool UdpRelay::look_at(UdpFlow& flow, const Datagram& datagram) {
     finding = undecided.identifier.add(datagram.at(place));
     if (finding.progress != Progress::need_more) break;
   }
-  if (finding.progress == Progress::need_more &&
-      undecided.bytes + datagram.payload.size() <= UndecidedFlow::most_bytes) {
+  if (finding.progress == Progress::need_more && undecided.waiting.fits(datagram)) {
     // Lost, where there is no room: not to be sent on undecided, and its client will send it again.
-    if (!undecided.hold(datagram)) not_held_ += datagram.count();
+    if (!undecided.waiting.hold(datagram)) not_held_ += datagram.count();
     return false;
   }
   decide(flow, finding.identity);
@@ -152,7 +148,11 @@ void UdpRelay::decide(UdpFlow& flow, const Identity& identity) {
       *worker_.decide(flow.ends, Protocol::udp, Claim{identity.host, identity.application}), flow.ends, identity.host);
   flow.verdict = std::make_unique<UdpVerdict>(worker_.policy(), decision, identity);
   const std::unique_ptr<UndecidedFlow> undecided = std::move(flow.undecided);
-  for (const UndecidedFlow::Held& held : undecided->held) pass_on(flow, held.datagram);
+  pass_on_all(flow, undecided->waiting.release());
+}
+
+void UdpRelay::pass_on_all(UdpFlow& flow, const std::vector<HeldDatagrams::Held>& waiting) {
+  for (const HeldDatagrams::Held& held : waiting) pass_on(flow, held.datagram);
   flush(senders(flow.ends.client.family()).to_upstream);  // before their bytes go
 }
 
@@ -164,22 +164,25 @@ void UdpRelay::decide_what_waits_no_longer() {
 }
 
 void UdpRelay::pass_on(UdpFlow& flow, const Datagram& datagram) {
-  DatagramSender& sender = senders(flow.ends.client.family()).to_upstream;
   switch (flow.action()) {
-    case Action::direct: {
-      Datagram onward = one_hop_on(datagram);
-      // A program of this machine that forbids fragments has been refused by its own send(2) already.
-      onward.may_be_fragmented |= flow.is_local && flow.ends.client.family() == AF_INET6;
-      sender.add(onward);
-      return consider_handover(flow);
-    }
+    case Action::direct:
+      return pass_direct(flow, datagram);
     case Action::reject:
     case Action::unverified:
-    case Action::upstream:  // none of them carries datagrams
-      return send_icmp(IcmpError::prohibited, sender, datagram);
+      return send_icmp(IcmpError::prohibited, senders(flow.ends.client.family()).to_upstream, datagram);
+    case Action::upstream:
+      return pass_up(flow, datagram);
     case Action::drop:
       return;
   }
+}
+
+void UdpRelay::pass_direct(UdpFlow& flow, const Datagram& datagram) {
+  Datagram onward = one_hop_on(datagram);
+  // A program of this machine that forbids fragments has been refused by its own send(2) already.
+  onward.may_be_fragmented |= flow.is_local && flow.ends.client.family() == AF_INET6;
+  senders(flow.ends.client.family()).to_upstream.add(onward);
+  handover_.consider(flow);
 }
 
 void UdpRelay::take_answer(const Datagram& datagram) {
@@ -197,7 +200,7 @@ void UdpRelay::take_answer(const Datagram& datagram) {
   if (flow->is_one_shot() && flow->ends.destination.port == dns_port)  // one question, one answer
     table_.end(*flow, CloseReason::done);
   else
-    consider_handover(*flow);
+    handover_.consider(*flow);
 }
 
 bool UdpRelay::is_for_ourselves(const Datagram& datagram) {
@@ -208,13 +211,6 @@ bool UdpRelay::is_for_ourselves(const Datagram& datagram) {
     senders(family).to_client.add(
         {.source = datagram.destination, .destination = datagram.source, .payload = probe_answer});
   return true;
-}
-
-void UdpRelay::consider_handover(UdpFlow& flow) {
-  if (!worker_.settings().handover || flow.handover != UdpFlow::Handover::open) return;
-  if (flow.up.datagrams + flow.down.datagrams < handover_after || to_hand_over_.size() >= most_waiting) return;
-  flow.handover = UdpFlow::Handover::asked;
-  to_hand_over_.push_back(flow.ends);
 }
 
 void UdpRelay::flush(DatagramSender& sender) {
@@ -253,107 +249,27 @@ void UdpRelay::send_icmp(IcmpError error, DatagramSender& sender, const Datagram
 void UdpRelay::settle() {
   const Reactor::Clock::time_point now = worker_.reactor().now();
   decide_what_waits_no_longer();
-  forget_handed_over();
+  handover_.forget_handed_over();
   table_.expire(now);
-  hand_over();
-  worker_.counters().flows.set(table_.size() - std::min(table_.size(), leaving_.size()));
+  settle_associations();
+  handover_.hand_over();
+  worker_.counters().flows.set(table_.size() - std::min(table_.size(), handover_.leaving()));
   if (now < next_refill_) return;
   next_refill_ = now + std::chrono::milliseconds(250);
   errors_left_ = errors_a_second / 4;
   count_dropped();
 }
 
-void UdpRelay::hand_over() {
-  const auto send = [](auto& waiting, const auto& call) {
-    std::size_t sent = 0;
-    while (sent < waiting.size()) {
-      const std::size_t more = call(std::span(waiting).subspan(sent));
-      if (more == 0) break;
-      sent += more;
-    }
-    waiting.erase(waiting.begin(), waiting.begin() + static_cast<long>(sent));
-  };
-  send(handed_over_, handover_.account);
-  send(to_hand_over_, handover_.ask);
-}
-
-void UdpRelay::take(Answer answer, const std::vector<FlowAccount>& flows) {
-  const Reactor::Clock::time_point now = worker_.reactor().now();
-  for (const FlowAccount& account : flows) {
-    UdpFlow* flow = table_.find(account.ends);
-    switch (answer) {
-      case Answer::taken:
-        if (flow == nullptr) break;  // its time has run out meanwhile, and it is accounted for
-        flow->handover = UdpFlow::Handover::done;
-        let_go(*flow);
-        leaving_.push_back({flow->ends, now + std::min<std::chrono::milliseconds>(
-                                                  still_under_way, worker_.settings().udp.answered_timeout / 4)});
-        break;
-      case Answer::refused:
-        if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
-        break;
-      case Answer::given_back:
-        if (flow == nullptr) flow = &table_.add(account.ends, now);
-        flow->time = account.time;
-        flow->started = now - (std::chrono::system_clock::now() - account.time);
-        table_.use(*flow, &UdpFlow::up, account.up, now);
-        table_.use(*flow, &UdpFlow::down, account.down, now);
-        flow->handover = UdpFlow::Handover::never;
-        restore(*flow, account.label);
-        std::erase_if(leaving_, [&](const Until& leaving) { return leaving.ends == account.ends; });
-        break;
-    }
-  }
-}
-
-FlowAccount UdpRelay::account_of(const UdpFlow& flow) {
-  FlowAccount account{flow.ends, flow.time, flow.up, flow.down};
-  const UdpVerdict* const verdict = flow.verdict.get();
-  if (verdict == nullptr) return account;
-  if (verdict->decision.rule) {
-    account.label.rule_place = *verdict->decision.rule;
-    account.label.rule = verdict->policy->policy().rule(*verdict->decision.rule).name;
-  }
-  if (verdict->identity) account.label.app = verdict->identity->application;
-  if (verdict->identity) account.label.host = verdict->identity->host;
-  return account;
-}
-
-// As it was decided, as far as the policy still has that rule.
-void UdpRelay::restore(UdpFlow& flow, const FlowLabel& label) const {
-  if (flow.verdict || (label.rule.empty() && !label.app)) return;
-  Decision decision;
-  const std::vector<Rule>& rules = worker_.policy()->policy().rules();
-  if (label.rule_place < rules.size() && rules[label.rule_place].name == label.rule) decision.rule = label.rule_place;
-  std::optional<Identity> identity;
-  if (label.app) identity = Identity{.application = *label.app, .host = label.host, .alpn = {}};
-  flow.verdict = std::make_unique<UdpVerdict>(worker_.policy(), decision, std::move(identity));
-}
-
-// The supervisor has the flow's account; what it carries from now on, too.
-void UdpRelay::let_go(UdpFlow& flow) {
-  if (flow.up.datagrams + flow.down.datagrams > 0) handed_over_.push_back(account_of(flow));
-  flow.up = flow.down = {};
-}
-
-void UdpRelay::forget_handed_over() {
-  for (; !leaving_.empty() && leaving_.front().until <= worker_.reactor().now(); leaving_.pop_front()) {
-    UdpFlow* const flow = table_.find(leaving_.front().ends);
-    if (flow == nullptr || flow->handover != UdpFlow::Handover::done) continue;
-    let_go(*flow);
-    table_.forget(*flow);
-  }
-}
-
 Reactor::Clock::time_point UdpRelay::next_deadline(Reactor::Clock::time_point otherwise) const {
-  for (const std::deque<Until>* queue : {&leaving_, &undecided_})
-    if (!queue->empty()) otherwise = std::min(otherwise, queue->front().until);
-  return table_.next_deadline(otherwise);
+  if (!undecided_.empty()) otherwise = std::min(otherwise, undecided_.front().until);
+  if (!changed_.empty()) otherwise = worker_.reactor().now();
+  return handover_.next_deadline(opening_.next(table_.next_deadline(otherwise)));
 }
 
 void UdpRelay::end() {
   table_.end_all(CloseReason::withdrawn);
-  hand_over();
+  ended_.clear();
+  handover_.hand_over();
 }
 
 void UdpRelay::adopt_limits() { table_.set_limits(worker_.settings().udp); }
@@ -366,7 +282,11 @@ void UdpRelay::enforce() {
         const std::optional<Decision> decision =
             worker_.decide(flow.ends, Protocol::udp,
                            identity ? std::optional(Claim{identity->host, identity->application}) : std::nullopt);
-        return decision && decision->action != flow.action();
+        if (!decision) return false;
+        if (decision->action != Action::upstream || flow.action() != Action::upstream)
+          return decision->action != flow.action();
+        return worker_.policy()->policy().upstream(decision->upstream).name !=
+               flow.verdict->policy->policy().upstream(flow.verdict->decision.upstream).name;
       },
       CloseReason::rejected);
 }
@@ -377,33 +297,16 @@ void UdpRelay::count_dropped() {
   worker_.counters().datagrams_dropped.set(dropped);
 }
 
-// A flow that went nowhere ends for the reason of that.
-CloseReason reason_of(const UdpFlow& flow, CloseReason otherwise) {
-  switch (flow.action()) {
-    case Action::direct:
-      return otherwise;
-    case Action::reject:
-      return CloseReason::rejected;
-    case Action::drop:
-      return CloseReason::dropped;
-    case Action::upstream:
-      return CloseReason::upstream_failed;
-    case Action::unverified:
-      return CloseReason::unverified;
-  }
-  return otherwise;
-}
-
-void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
+void UdpRelay::account(UdpFlow& flow, CloseReason reason) {
   if (flow.handover == UdpFlow::Handover::done) {
-    handed_over_.push_back(account_of(flow));
+    handover_.keep_account(flow);
     return;
   }
   AccessRecord record{.time = flow.time,
                       .protocol = Protocol::udp,
                       .client = flow.ends.client,
                       .destination = flow.ends.destination,
-                      .source_kept = SourceKept::port,
+                      .source_kept = flow.action() == Action::upstream ? SourceKept::no : SourceKept::port,
                       .datagrams_up = flow.up.datagrams,
                       .datagrams_down = flow.down.datagrams,
                       .down_is_known = !flow.is_local || flow.is_answered(),
@@ -420,6 +323,7 @@ void UdpRelay::account(const UdpFlow& flow, CloseReason reason) {
     if (verdict->identity) record.host = verdict->identity->host;
   }
   worker_.account(record);
+  if (flow.association) ended_.push_back(std::move(flow.association));
 }
 
 }  // namespace limpid

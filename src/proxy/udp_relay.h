@@ -3,7 +3,6 @@
 // client, answers as the destination. Flows that go direct are handed over to the kernel (docs/data-path.md).
 #pragma once
 #include <deque>
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -11,33 +10,12 @@
 #include "net/packet.h"
 #include "proxy/dns_watch.h"
 #include "proxy/reactor.h"
+#include "proxy/udp_handover.h"
 #include "proxy/udp_table.h"
 
 namespace limpid {
 
 class Worker;
-
-// What the access log has of a flow that goes direct beside its ends and its account.
-struct FlowLabel {
-  std::optional<Application> app{};
-  std::string host{};
-  std::string rule{};            // its name
-  std::uint32_t rule_place = 0;  // in the policy that has decided
-};
-
-// A flow and what it has carried so far; crosses between worker and supervisor (daemon/flow_messages.h).
-struct FlowAccount {
-  Flow ends;
-  std::chrono::system_clock::time_point time{};  // of its first datagram
-  Carried up{}, down{};
-  FlowLabel label{};
-};
-
-// To the supervisor, which is told of the first few at a time; they return of how many, 0: of none now.
-struct HandoverCalls {
-  std::function<std::size_t(std::span<const Flow>)> ask;             // the kernel is to take these over
-  std::function<std::size_t(std::span<const FlowAccount>)> account;  // it has: these are no longer ours
-};
 
 enum class DatagramWay : std::uint8_t { request, request_from_here, answer };
 
@@ -59,11 +37,8 @@ struct UdpParts {
   HandoverCalls handover;
 };
 
-class UdpRelay {
+class UdpRelay final : private Association::Owner {
  public:
-  // A flow with so many datagrams, both ways together, is worth an entry in the kernel's table.
-  static constexpr std::uint64_t handover_after = 8;
-
   UdpRelay(Worker& worker, UdpParts parts);
   ~UdpRelay();
 
@@ -77,9 +52,7 @@ class UdpRelay {
   // Ends the flows that the policy as it is now would not have let go where they go.
   void enforce();
 
-  // What has become of flows that were to be handed over.
-  enum class Answer : std::uint8_t { taken, refused, given_back };
-  void take(Answer answer, const std::vector<FlowAccount>& flows);
+  [[nodiscard]] UdpHandover& handover() { return handover_; }
 
  private:
   struct Listener;
@@ -95,41 +68,47 @@ class UdpRelay {
   void decide(UdpFlow& flow, const Identity& identity);
   [[nodiscard]] bool watches_dns(const Endpoint& server) const;
   void pass_on(UdpFlow& flow, const Datagram& datagram);
+  void pass_direct(UdpFlow& flow, const Datagram& datagram);
+  void pass_up(UdpFlow& flow, const Datagram& datagram);
+  void pass_on_all(UdpFlow& flow, const std::vector<HeldDatagrams::Held>& waiting);
+  // The flow whose association it is; nullptr: it has ended in this turn.
+  UdpFlow* flow_of(const Association& association);
+  void on_change(Association& association) override { changed_.push_back(association.ends()); }
+  void on_answers(Association& association) override;
+  void flush_answers(DatagramSender& to_client);
+  void settle_associations();
   void decide_what_waits_no_longer();
   bool is_for_ourselves(const Datagram& datagram);
-  void consider_handover(UdpFlow& flow);
   void flush(DatagramSender& sender);
   void send_error(DatagramSender& sender, const DatagramSender::Refused& refused);
   // Tells the sender of a datagram, on its way by this sender, that it has gone no further.
   void send_icmp(IcmpError error, DatagramSender& sender, const Datagram& datagram, std::uint32_t mtu = 0);
-  [[nodiscard]] static FlowAccount account_of(const UdpFlow& flow);
-  void restore(UdpFlow& flow, const FlowLabel& label) const;
-  void let_go(UdpFlow& flow);
-  void forget_handed_over();
-  void hand_over();
   void count_dropped();
-  void account(const UdpFlow& flow, CloseReason reason);
+  static CloseReason reason_of(const UdpFlow& flow, CloseReason otherwise);
+  void account(UdpFlow& flow, CloseReason reason);
   Senders& senders(int family) { return *senders_[family == AF_INET ? 0 : 1]; }
 
   Worker& worker_;
-  std::size_t bytes_undecided_ = 0;  // before the table, whose flows count it
-  std::uint64_t not_held_ = 0;       // datagrams of undecided flows for which there was no room
+  // Before the table, whose flows and associations need them.
+  std::size_t held_in_all_ = 0;
+  Deadlines opening_;  // associations
+  std::vector<Flow> changed_;
+  std::vector<std::unique_ptr<Association>> ended_;  // until no event can be about them any more
+  std::uint64_t not_held_ = 0;                       // datagrams for which there was no room while their flow waited
   UdpTable table_;
   DnsWatch dns_watch_;
-  HandoverCalls handover_;
+  UdpHandover handover_;
   std::array<std::optional<Senders>, 2> senders_;  // IPv4, IPv6
   std::vector<std::unique_ptr<Listener>> listeners_;
   DatagramReceiver receiver_;
   std::vector<Datagram> received_;
-  std::vector<Flow> to_hand_over_;
-  std::vector<FlowAccount> handed_over_;  // of which the supervisor has not got the account yet
-  struct Until {
+  std::vector<char> answers_;  // of upstreams, as they are received
+  struct Undecided {
     Flow ends;
     Reactor::Clock::time_point until;
   };
-  std::deque<Until> leaving_;    // the kernel has them
-  std::deque<Until> undecided_;  // or they were, since
-  int errors_left_ = 0;          // ICMP errors that may be sent until the next refill
+  std::deque<Undecided> undecided_;  // or they were, since
+  int errors_left_ = 0;              // ICMP errors that may be sent until the next refill
   Reactor::Clock::time_point next_refill_{};
 };
 

@@ -11,7 +11,8 @@
 
 #include "account/access_log.h"
 #include "identify/identify.h"
-#include "net/datagram.h"
+#include "proxy/association.h"
+#include "proxy/held_datagrams.h"
 #include "proxy/path_policy.h"
 #include "proxy/reactor.h"
 
@@ -38,35 +39,10 @@ struct Carried {
 
 // A flow that no rule can tell about before its datagrams say what it is; until then they wait here.
 struct UndecidedFlow {
-  static constexpr std::size_t most_bytes = 64 * 1024;
-  static constexpr std::size_t most_bytes_in_all = 16 * 1024 * 1024;
-
-  struct Held {
-    Datagram datagram;  // its payload is `bytes`
-    std::vector<char> bytes;
-  };
-
-  // `in_all`: what all of them hold; it outlives them.
-  explicit UndecidedFlow(std::size_t& in_all) : bytes_in_all(in_all) {}
-  UndecidedFlow(const UndecidedFlow&) = delete;
-  UndecidedFlow& operator=(const UndecidedFlow&) = delete;
-  ~UndecidedFlow() { bytes_in_all -= bytes; }
-
-  // False: there is no room for it.
-  bool hold(const Datagram& datagram) {
-    const std::size_t size = datagram.payload.size();
-    if (bytes_in_all + size > most_bytes_in_all) return false;
-    Held& last = held.emplace_back(datagram, std::vector(datagram.payload.begin(), datagram.payload.end()));
-    last.datagram.payload = last.bytes;
-    bytes += size;
-    bytes_in_all += size;
-    return true;
-  }
+  explicit UndecidedFlow(std::size_t& held_in_all) : waiting(held_in_all) {}
 
   DatagramIdentifier identifier;
-  std::vector<Held> held;
-  std::size_t bytes = 0;  // that are held
-  std::size_t& bytes_in_all;
+  HeldDatagrams waiting;
 };
 
 // What was decided for a flow, where that was not the default.
@@ -84,6 +60,7 @@ struct UdpFlow : Deadline, boost::intrusive::list_base_hook<boost::intrusive::ta
   bool is_local = false;  // of this machine: answers go to the program's socket, past us
   std::unique_ptr<UndecidedFlow> undecided;
   std::unique_ptr<const UdpVerdict> verdict;  // none: direct, by default
+  std::unique_ptr<Association> association;   // of one that goes through an upstream
   // To the kernel: not yet, asked for, done (and here for as long as datagrams may still be under way to us), or never
   // (it has refused, or gave the flow back).
   enum class Handover : std::uint8_t { open, asked, done, never } handover = Handover::open;
@@ -101,7 +78,7 @@ class UdpTable {
 
   enum class Evicted : std::uint8_t { for_want_of_room, by_its_client };
   struct Ended {
-    std::function<void(const UdpFlow&, CloseReason)> tell;  // before the flow goes
+    std::function<void(UdpFlow&, CloseReason)> tell;  // before the flow goes
     std::function<void(Evicted)> count;
   };
   UdpTable(const UdpLimits& limits, Ended ended);

@@ -180,24 +180,5 @@ TEST_F(UdpTableTest, HoldsItsBoundsInAnyOrderOfEvents) {
   EXPECT_EQ(begun, ended.size() + forgotten);
 }
 
-TEST(UndecidedFlow, HoldsOnlySoMuchInAllAndGivesItBack) {
-  constexpr std::size_t size = UndecidedFlow::most_bytes_in_all / 4;
-  const std::vector<char> bytes(size, 'x');
-  const Datagram datagram{.source = {}, .destination = {}, .payload = bytes};
-  std::size_t in_all = 0;
-  UndecidedFlow lasting(in_all);
-  {
-    UndecidedFlow passing(in_all);
-    for (int i = 0; i < 3; ++i) EXPECT_TRUE(passing.hold(datagram));
-    EXPECT_TRUE(lasting.hold(datagram));
-    EXPECT_FALSE(lasting.hold(datagram));
-    EXPECT_FALSE(passing.hold(datagram));
-    EXPECT_EQ(passing.held.size(), 3U);
-  }
-  EXPECT_EQ(in_all, size);
-  EXPECT_TRUE(lasting.hold(datagram));
-  EXPECT_TRUE(std::ranges::equal(lasting.held.back().datagram.payload, bytes));
-}
-
 }  // namespace
 }  // namespace limpid

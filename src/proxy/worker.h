@@ -79,6 +79,10 @@ class Worker {
   // The decision about a flow that claims this host, or `unverified`, where the rule verifies hosts.
   [[nodiscard]] Decision verify(const Decision& decision, const Flow& flow, std::string_view host) const;
   [[nodiscard]] DnsAnswers& dns_answers() { return state_.dns_answers; }
+  // What it decides cannot be done without knowing what the flow is for.
+  [[nodiscard]] bool wants_host(const Decision& decision) const {
+    return decision.action == Action::upstream && policy_->policy().upstream(decision.upstream).send == Send::host;
+  }
   PipePool& pipes() { return pipes_; }
   std::span<char> buffer() { return buffer_; }
   Deadlines& deadlines() { return deadlines_; }

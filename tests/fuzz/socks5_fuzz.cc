@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SOCKS5: whatever a proxy sends, the answer does not depend on how it is cut or on what follows the handshake, and a
-// datagram that was read is written as the same. Input: a byte that chooses, 1 credentials, 2 UDP ASSOCIATE; then what
-// the proxy sends, as a stream and as a datagram.
+// datagram that was read is written as the same. Input: a byte that chooses, 1 credentials, 2 UDP ASSOCIATE, 4 neither;
+// then what the proxy sends, as a stream and as a datagram.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +17,7 @@ void check_stream(std::uint8_t choice, Bytes stream) {
   const auto make = [choice] {
     std::optional<Credentials> credentials;
     if (choice & 1) credentials = Credentials{"name", "password"};
+    if (choice & 4) return *Socks5::log_in(credentials);
     return choice & 2 ? *Socks5::udp_associate({}, credentials) : *Socks5::connect({{}, "host.example"}, credentials);
   };
   const Outcome outcome = outcome_of(make, stream);

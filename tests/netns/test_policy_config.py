@@ -13,6 +13,7 @@ HEAD = '[intercept]\ninterfaces = ["lan0"]\ntcp = ["443"]\n'  # three lines
 RULE = HEAD + '[[rule]]\naction = "reject"\n'  # what is added is line 6
 UPSTREAM = HEAD + '[[upstream]]\nname = "office"\ntype = "socks5"\naddress = ["192.0.2.7:1080"]\n'  # line 8
 FIXED = UPSTREAM.replace("socks5", "fixed")
+UDP = '[[rule]]\nproto = "udp"\naction = "office"\n'
 ANY = None  # of a column: where in the line is the product's choice
 # Each bad file, and what must be said of it: line, column, and words of the message.
 BAD = {
@@ -45,6 +46,13 @@ BAD = {
     "neither address nor host": (UPSTREAM + 'send = "name"\n', [(8, 8, "name")]),
     "no such way out": (UPSTREAM + 'when_down = "ignore"\n', [(8, 13, "ignore")]),
     "a version of the PROXY protocol that is none": (FIXED + 'proxy_protocol = "v3"\n', [(8, 18, "v3")]),
+    "a check of another kind": (UPSTREAM + 'check = "ping"\n', [(8, 9, "ping")]),
+    "a handshake with a fixed upstream": (FIXED + 'check = "handshake"\n', [(8, 9, "is for socks5")]),
+    "datagrams through HTTP CONNECT": (UPSTREAM.replace("socks5", "http-connect") + UDP, [(10, 10, "no datagrams")]),
+    "datagrams with a PROXY header": (
+        FIXED + 'proxy_protocol = "v2"\n' + UDP, [(11, 10, "proxy_protocol is for streams")]
+    ),
+    "datagrams as the client": (UPSTREAM + 'source = "client"\n' + UDP, [(11, 10, 'source = "self"')]),
     "a timeout of nothing": (HEAD + '[limits]\nidentify_timeout = "0s"\n', [(5, 20, "0s")]),
     "several errors at once": (
         RULE.replace("reject", "offcie") + 'app = ["smtp"]\n' + '[[upstream]]\nname = "x"\ntype = "y"\naddress = []\n',

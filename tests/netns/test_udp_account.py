@@ -220,7 +220,8 @@ def test_status_tells_of_flows_and_datagrams(lab, run, family):
     assert status["udp"] == {"flows": 3, "handed_over": 0}
     assert status["counters"]["udp"] == {
         "flows": 3, "datagrams_up": 3, "datagrams_down": 3, "bytes_up": 15, "bytes_down": 9, "handed_over": 0,
-        "taken_back": 0, "evicted_table": 0, "evicted_client": 0, "send_refused": 0, "dropped": 0,
+        "taken_back": 0, "evicted_table": 0, "evicted_client": 0, "send_refused": 0, "answers_refused": 0,
+        "dropped": 0,
     }  # fmt: skip
     said = limpid.command("status").stdout
     assert "udp" in said.lower() and "datagrams" in said

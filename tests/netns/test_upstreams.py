@@ -5,9 +5,8 @@ import socket
 import struct
 
 import pytest
-from support import traffic, udp, upstreams, web
+from support import traffic, upstreams, web
 from support.lab import endpoint
-from support.deadline import stays_silent
 from support.outcomes import exchange_streams, http_request
 from support.settings import intercept, limits, rule, upstream
 
@@ -74,17 +73,6 @@ def test_a_half_closed_connection_stays_so_through_socks5(lab, other, run, tmp_p
         assert traffic.receive_stream(client) == sending.result()
         server.close()
         expect_logged(limpid, bytes_up=MIB, bytes_down=MIB)
-
-
-def test_datagrams_do_not_go_through_an_upstream_and_are_refused(lab, other, run, tmp_path, family):
-    with upstreams.danted(other, tmp_path):
-        limpid = run.configured(intercept(udp=["8080"]), through("socks5", family, upstreams.SOCKS))
-        client, server = udp.flow(lab, family)
-        assert udp.refusal(client) in udp.REFUSALS
-        assert stays_silent([server], 0.1)
-        limpid.stop()
-        (line,) = limpid.access_log()
-        assert (line["proto"], line["reason"], line["upstream"]) == ("udp", "upstream_failed", "office")
 
 
 def test_sixty_four_connections_at_once(lab, other, run, tmp_path, family, kind):
