@@ -21,6 +21,8 @@ class Reloader {
 
  private:
   boost::asio::awaitable<void> tell_worker(const Config& config);
+  void change_listeners(UserListeners listeners);
+  void add_listeners(const std::vector<int>& listeners);
   boost::asio::awaitable<Result<>> enforce_policy();
 
   Config& config_;

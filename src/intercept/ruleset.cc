@@ -128,9 +128,11 @@ Lines servers_rules(const Intercept& settings, std::string_view udp) {
                                 "# Divert: sessions of ours, and ICMP errors about them.",
                                 fmt::format("{} {}", is_upstream_socket(settings), take),
                                 fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)),
-                                "# TIME_WAIT of ours: \"socket mark\" does not see it.",
-                                fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take),
                             });
+  if (settings.is_wanted()) {
+    rules.push_back("# TIME_WAIT of ours: \"socket mark\" does not see it.");
+    rules.push_back(fmt::format("tcp sport @tcp_ports socket transparent 1 {}", take));
+  }
   return rules;
 }
 
@@ -150,8 +152,21 @@ Chain servers_after_nat_chain(const Plan& plan) {
 
 // ---- All together. A chain stands before those that jump to it.
 
+// Without interception: what comes back to sessions that have their client's address.
+void add_answers(const Plan& plan, const Conditions& conditions, Table& table) {
+  table.chains.push_back(from_here_chain(plan));
+  table.chains.push_back(clients_chain(plan, conditions));
+  table.chains.push_back(servers_chain(plan, conditions));
+  if (conditions.zones && plan.ports.ipv6 != 0) table.chains.push_back(servers_after_nat_chain(plan));
+}
+
 Table table_of(const Plan& plan, const Conditions& conditions) {
   Table table;
+  if (!plan.settings.is_wanted()) {
+    add_answers(plan, conditions, table);
+    if (plan.steers_answers()) add_local_chains(plan, table);
+    return table;
+  }
   add_common_sets(plan, table);
   // The ports again, but only while we take new connections; @tcp_ports is for sessions that live.
   table.sets.push_back(interval_set("take_tcp", "inet_service", conditions.taking ? ports(plan.settings.tcp) : ""));
@@ -167,7 +182,7 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   table.chains.push_back(servers_chain(plan, conditions));
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
   if (conditions.zones && plan.ports.ipv6 != 0) table.chains.push_back(servers_after_nat_chain(plan));
-  if (plan.settings.local) add_local_chains(plan, table);
+  if (plan.settings.local || plan.steers_answers()) add_local_chains(plan, table);
   return table;
 }
 
@@ -175,6 +190,7 @@ constexpr std::string_view owned = "\tflags owner;\n";
 
 // Empties and fills @take_tcp and @take_udp.
 std::string retake(const Plan& plan, bool taking) {
+  if (!plan.settings.is_wanted()) return {};
   std::string text = "flush set inet limpid take_tcp\n";
   if (taking && !plan.settings.tcp.empty())
     text += fmt::format("add element inet limpid take_tcp {{ {} }}\n", ports(plan.settings.tcp));

@@ -451,5 +451,21 @@ TEST(Ruleset, TakesNobodysPacketsButThisMachinesWithoutInterfaces) {
 
 TEST(Guard, IsNobodysTable) { EXPECT_THAT(guard(example_plan()), Not(HasSubstr("owner"))); }
 
+TEST(Ruleset, WithoutInterceptionIsAboutAnswersAlone) {
+  Plan plan{.settings = {}, .borrows = true, .ports = {.ipv4 = 40001, .ipv6 = 40002}, .cgroup = {}};
+  const std::string text = ruleset(plan, {.taking = true});
+  EXPECT_EQ(count(text, "hook"), 2U);
+  EXPECT_THAT(text, Not(HasSubstr("@tcp_ports")));
+  EXPECT_THAT(text, Not(HasSubstr("set take_tcp")));
+  EXPECT_EQ(transition({plan, {}}, {plan, {.taking = true}}), "");
+
+  // One on this machine's own addresses can only be told by what we have sent it.
+  plan.upstreams = {*Endpoint::parse("192.0.2.7:80")};
+  const std::string with_answers = ruleset(plan, {.taking = true});
+  EXPECT_THAT(with_answers, HasSubstr("type route hook output"));
+  EXPECT_THAT(with_answers, HasSubstr("fib saddr type != local fib daddr type local update @taken4"));
+  EXPECT_THAT(with_answers, Not(HasSubstr("local_syn")));
+}
+
 }  // namespace
 }  // namespace limpid

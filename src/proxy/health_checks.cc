@@ -59,8 +59,10 @@ void HealthChecks::adopt() {
   checks_.clear();
   const PathPolicy& policy = *worker_.policy();
   for (std::uint32_t place = 0; place < policy.policy().upstreams().size(); ++place)
-    for (const std::shared_ptr<Member>& member : policy.members(place))
+    for (const std::shared_ptr<Member>& member : policy.members(place)) {
+      if (policy.policy().upstream(place).check_interval == std::chrono::milliseconds::zero()) continue;
       checks_.push_back(std::make_unique<Check>(*this, policy.policy().upstream(place), member));
+    }
 }
 
 void HealthChecks::settle() {

@@ -63,7 +63,10 @@ std::shared_ptr<Member> PathPolicy::choose(std::uint32_t upstream, const Address
     if (member->is_down(now) || (settings.sessions != 0 && sessions >= settings.sessions)) continue;
     if (std::ranges::find(tried, member) != tried.end()) continue;
     // The greater, the better; the first of equals.
-    const std::uint64_t rank = settings.hash == Hash::client ? weight(client, member->address) : ~sessions;
+    const bool in_order = settings.check_interval == std::chrono::milliseconds::zero();
+    const std::uint64_t rank = settings.hash == Hash::client ? weight(client, member->address)
+                               : in_order                    ? 0
+                                                             : ~sessions;
     if (best && rank <= best_rank) continue;
     best = member;
     best_rank = rank;
