@@ -25,11 +25,12 @@ TEST(Reload, NamesWhatCannotChange) {
 TEST(Reload, NamesListenersWhoseSocketsWouldHaveToBeOthers) {
   Config running;
   running.intercept.interfaces = {"lan0"};
-  running.listeners = {{.name = "a", .listen = {*Endpoint::parse("192.0.2.1:80")}, .action = "rules"}};
+  running.listeners.emplace_back().listen = {*Endpoint::parse("192.0.2.1:80")};
   Config wanted = running;
   wanted.listeners[0].trusted = {*Prefix::parse("192.0.2.9")};
   wanted.listeners[0].accept = Accept::proxy_protocol;
-  wanted.listeners.push_back({.name = "b", .listen = {*Endpoint::parse("192.0.2.1:81")}, .fast_open = true});
+  wanted.listeners.emplace_back().listen = {*Endpoint::parse("192.0.2.1:81")};
+  wanted.listeners[1].fast_open = true;
   EXPECT_THAT(unchangeable(running, wanted), ElementsAre());
   wanted.listeners[0].accept = Accept::transparent;
   EXPECT_THAT(unchangeable(running, wanted), ElementsAre(testing::HasSubstr("192.0.2.1:80")));

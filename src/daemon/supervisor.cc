@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/supervisor.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "api/status.h"
 #include "daemon/account.h"
 #include "daemon/control_server.h"
+#include "daemon/log.h"
 #include "daemon/preparation.h"
 #include "daemon/reloader.h"
 #include "daemon/start_probe.h"
@@ -34,19 +34,6 @@ constexpr seconds start_within{5};
 constexpr milliseconds without_worker{200};  // then new connections are let go
 constexpr seconds look_every{2};             // at what announces no change of its own
 constexpr milliseconds once_look_every{50};  // whether the one session has ended
-
-void set_log_level(LogLevel level) {
-  constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                  spdlog::level::err};
-  spdlog::default_logger()->set_level(levels[static_cast<int>(level)]);
-}
-
-void log_to_stderr(LogLevel level) {
-  auto logger = spdlog::stderr_logger_st("limpid");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::set_default_logger(std::move(logger));
-  set_log_level(level);
-}
 
 class Supervisor {
  public:

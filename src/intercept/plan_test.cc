@@ -53,16 +53,19 @@ TEST(Plan, HasARuleMoreForAnUpstreamOnALoopbackAddress) {
 TEST(Plan, IsEmptyWhereListenersTakeSocketsAlone) {
   Config config;
   config.upstreams.emplace_back().name = "web";
-  config.listeners = {{.name = "a", .listen = {}, .action = "web"}};
+  config.listeners.emplace_back().action = "web";
   EXPECT_FALSE(wants_kernel(config));
   config.upstreams[0].source = UpstreamSource::client;
   EXPECT_TRUE(wants_kernel(config));
-  config.upstreams[0] = {.name = "web", .address = {}, .when_down = WhenDown::direct};
+  config.upstreams[0].source = UpstreamSource::self;
+  config.upstreams[0].when_down = WhenDown::direct;
   EXPECT_TRUE(wants_kernel(config));
   config.upstreams[0].when_down = WhenDown::reject;
   config.listeners[0].accept = Accept::transparent;
   EXPECT_TRUE(wants_kernel(config));
-  config.listeners[0] = {.name = "a", .listen = {}, .accept = Accept::proxy_protocol};
+  config.listeners[0].accept = Accept::proxy_protocol;
+  EXPECT_FALSE(wants_kernel(config));
+  config.listeners[0].action = action_rules;
   EXPECT_TRUE(wants_kernel(config));
 }
 

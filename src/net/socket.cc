@@ -32,7 +32,7 @@ Option transparent(int family) {
   return family == AF_INET ? Option{SOL_IP, IP_TRANSPARENT, 1} : Option{SOL_IPV6, IPV6_TRANSPARENT, 1};
 }
 
-int set_options(int fd, std::span<const Option> options) {
+int set_all(int fd, std::span<const Option> options) {
   for (const Option& option : options)
     if (const int refusal = set_option(fd, option)) return refusal;
   return 0;
@@ -44,14 +44,14 @@ int set_stream_options(int fd) {
                                 {SOL_SOCKET, SO_OOBINLINE, 1},
                                 {SOL_SOCKET, SO_KEEPALIVE, 1},
                                 {IPPROTO_TCP, TCP_NODELAY, 1}};
-  if (const int refusal = set_options(fd, options)) return refusal;
+  if (const int refusal = set_all(fd, options)) return refusal;
   return set_linger(fd, true);
 }
 
 // The same where they stand at anybody's address.
 int set_leg_options(int fd, int family, Mark mark) {
   const Option options[] = {{SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)}, transparent(family)};
-  if (const int refusal = set_options(fd, options)) return refusal;
+  if (const int refusal = set_all(fd, options)) return refusal;
   return set_stream_options(fd);
 }
 
@@ -59,7 +59,7 @@ int set_leg_options(int fd, int family, Mark mark) {
 Result<Fd> bound_socket(const Endpoint& at, const std::string& context, std::span<const Option> options) {
   Fd fd(::socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.is_open()) return errno_failure(context + ": socket", errno);
-  if (const int refusal = set_options(fd.raw(), options)) return errno_failure(context + ": setsockopt", refusal);
+  if (const int refusal = set_all(fd.raw(), options)) return errno_failure(context + ": setsockopt", refusal);
   if (at.family() == AF_INET6)
     if (const int refusal = set_option(fd.raw(), {SOL_IPV6, IPV6_V6ONLY, 1}))
       return errno_failure(context + ": IPV6_V6ONLY", refusal);

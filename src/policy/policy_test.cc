@@ -209,7 +209,8 @@ TEST(Policy, KnowsTheListenersOfTheUserByWhereTheyAre) {
   const Endpoint here = *Endpoint::parse("192.0.2.1:443"), there = *Endpoint::parse("192.0.2.1:80");
   PolicySource source;
   source.upstreams = {upstream("one"), upstream("two")};
-  source.listeners = {{.name = "a", .listen = {here}, .action = "two"}, {.name = "b", .listen = {there}}};
+  source.listeners = {{.name = "a", .listen = {here}, .trusted = {}, .action = "two"},
+                      {.name = "b", .listen = {there}, .trusted = {}}};
   const Policy policy(source, seed);
   EXPECT_EQ(policy.upstream_of(*policy.listener_at(here)), 1U);
   EXPECT_EQ(policy.listener_at(there)->name, "b");
