@@ -18,15 +18,17 @@ enum class CloseReason : unsigned char {
   source_unavailable,   // keep_port = "require" and the port, or any address of the client, could not be had
   idle_timeout,
   half_closed_timeout,
-  unanswered,       // a UDP flow: nothing ever came back
-  evicted,          // a UDP flow: its place was needed
-  rejected,         // a rule says so
-  dropped,          // likewise: the client was left without an answer
-  unverified,       // likewise: no answer that the client has had gives the host this address
-  upstream_failed,  // no address of the upstream took the connection on
-  loop,             // somebody connected to the listener itself
-  withdrawn,        // we ended it: the drain timed out
-  error,            // the kernel refused us something: descriptors, memory
+  unanswered,        // a UDP flow: nothing ever came back
+  evicted,           // a UDP flow: its place was needed
+  rejected,          // a rule says so
+  dropped,           // likewise: the client was left without an answer
+  unverified,        // likewise: no answer that the client has had gives the host this address
+  upstream_failed,   // no address of the upstream took the connection on
+  loop,              // somebody connected to the listener itself, or a listener's flow would come back to this machine
+  untrusted,         // who may not send a PROXY protocol header connected to a listener that wants one
+  bad_proxy_header,  // what came in its place is none, or did not come in time
+  withdrawn,         // we ended it: the drain timed out
+  error,             // the kernel refused us something: descriptors, memory
 };
 
 inline constexpr std::array close_reason_names = {std::string_view("done"),
@@ -46,6 +48,8 @@ inline constexpr std::array close_reason_names = {std::string_view("done"),
                                                   std::string_view("unverified"),
                                                   std::string_view("upstream_failed"),
                                                   std::string_view("loop"),
+                                                  std::string_view("untrusted"),
+                                                  std::string_view("bad_proxy_header"),
                                                   std::string_view("withdrawn"),
                                                   std::string_view("error")};
 

@@ -33,6 +33,7 @@ struct CommandLine {
   bool enforce = false;
   std::string take_back;
   DecideOptions flow;
+  RedirectOptions redirect;
   std::deque<KeyOption> keys;  // CLI11 keeps references to the values
 };
 
@@ -58,6 +59,23 @@ void add_keys(CLI::App& verb, CommandLine& line) {
     else
       entry.option->expected(key.is_flag() ? 0 : 1, 1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
+}
+
+// As tcprdr(1) has them.
+void add_redirect(CLI::App& verb, CommandLine& line) {
+  RedirectOptions& options = line.redirect;
+  line.control_socket.clear();
+  CLI::Option& ipv4 = *verb.add_flag("-4", options.ipv4, "IPv4 alone, on both sides");
+  verb.add_flag("-6", options.ipv6, "IPv6 alone, on both sides")->excludes(&ipv4);
+  verb.add_flag("-f", options.fast_open, "TCP Fast Open, on both sides");
+  verb.add_flag("-l", options.loop, "Go on after the first connection");
+  verb.add_flag("-t", options.transparent, "Take also what TPROXY rules of yours lead here");
+  verb.add_flag("-T", options.as_client, "Connect from the client's address and port");
+  verb.add_option("-L", options.listen_address, "Listen on this address alone")->type_name("ADDRESS");
+  verb.add_option("--socket", line.control_socket, "A control socket; none unless given")->type_name("PATH");
+  verb.add_option("localport", options.local_port, "The port to listen on")->required();
+  verb.add_option("host", options.host, "Whom to connect to")->required();
+  verb.add_option("remoteport", options.remote_port, "Its port, if it is another");
 }
 
 // The configuration of file and command line.
@@ -106,7 +124,7 @@ int run_command_line(int argc, char** argv) {
       "limpid");
   app.set_version_flag("--version", LIMPID_VERSION);
   app.require_subcommand(1);
-  CommandLine run_line, check_line, decide_line, status_line, reload_line, flows_line, withdraw_line;
+  CommandLine run_line, check_line, decide_line, status_line, reload_line, flows_line, withdraw_line, redirect_line;
 
   CLI::App& run = *app.add_subcommand("run", "Intercept and serve, in the foreground, until SIGTERM");
   add_config_file(run, run_line);
@@ -143,6 +161,8 @@ int run_command_line(int argc, char** argv) {
       *app.add_subcommand("withdraw", "Take everything back: end the running limpid, or clean up after a dead one");
   add_config_file(withdraw_it, withdraw_line);
   add_control_socket(withdraw_it, withdraw_line);
+  CLI::App& redirect = *app.add_subcommand("redirect", "Send what comes to a port on to another place, as tcprdr does");
+  add_redirect(redirect, redirect_line);
   CLI::App& demo = *app.add_subcommand("demo", "Show it all on real traffic, in network namespaces of its own");
   CLI::App& worker = *app.add_subcommand("worker", "")->group("");    // started by `run` alone
   CLI::App& watcher = *app.add_subcommand("watcher", "")->group("");  // likewise
@@ -166,6 +186,7 @@ int run_command_line(int argc, char** argv) {
     return flows_verb(flows_line.control_socket, flows_line.json,
                       take_back.count() > 0 ? std::optional(flows_line.take_back) : std::nullopt);
   if (withdraw_it) return withdraw(withdraw_line);
+  if (redirect) return redirect_verb(redirect_line.redirect, redirect_line.control_socket);
   if (demo) return run_demo({});
   if (worker) return run_worker();
   if (watcher) return run_watcher();

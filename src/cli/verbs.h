@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "cli/redirect.h"
 #include "config/config.h"
 
 namespace limpid {
@@ -24,6 +25,9 @@ struct DecideOptions {
   std::string proto = "tcp";  // or "udp"
 };
 [[nodiscard]] int decide_verb(const Config& config, const DecideOptions& options);
+
+// Sends what comes to one port on to another place. `control_socket` may be empty: none.
+[[nodiscard]] int redirect_verb(const RedirectOptions& options, const std::string& control_socket);
 
 [[nodiscard]] int status_verb(const std::string& control_socket, bool as_json);
 

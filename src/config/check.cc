@@ -6,11 +6,16 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <map>
 
 namespace limpid {
 namespace {
 
 void check_something_to_intercept(const Config& config, const Origins& origins, ConfigErrors& errors) {
+  // Listeners may stand without interception: then nothing of [intercept] is wanted.
+  const Intercept& intercept = config.intercept;
+  const bool says_nothing = !intercept.is_wanted() && intercept.tcp.empty() && intercept.udp.empty();
+  if (origins.lists_any("listener") && says_nothing) return;
   const bool interfaces_known = origins.is_usable("intercept.interfaces") && origins.is_usable("intercept.local");
   if (interfaces_known && config.intercept.interfaces.empty() && !config.intercept.local)
     errors.push_back(
@@ -44,6 +49,15 @@ void check_marks(const Config& config, const Origins& origins, ConfigErrors& err
   }
 }
 
+void check_without_us(const Config& config, const Origins& origins, ConfigErrors& errors) {
+  constexpr const char* without_us = "intercept.without_us";
+  if (config.intercept.without_us != WithoutUs::closed || config.intercept.is_wanted() || config.listeners.empty())
+    return;
+  errors.push_back({origins.place_of(without_us),
+                    "without_us = \"closed\" is about intercepted connections, and none are: leave it out, or name "
+                    "interfaces"});
+}
+
 void check_keep_port(const Config& config, const Origins& origins, ConfigErrors& errors) {
   constexpr const char* keep_port = "transparency.keep_port";
   if (!origins.is_usable(keep_port) || config.transparency.keep_port != KeepPort::require) return;
@@ -66,7 +80,7 @@ void check_udp_source(const Config& config, const Origins& origins, ConfigErrors
          "or choose \"client\" or \"address\""});
 }
 
-// ---- [[upstream]] and [[rule]]
+// ---- [[upstream]], [[rule]] and [[listener]]
 
 // One entry, and what can be wrong with it. A message begins with what people call it.
 class EntryCheck {
@@ -78,6 +92,7 @@ class EntryCheck {
         origins_(origins),
         errors_(errors) {}
 
+  [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool has(std::string_view key) const { return origins_.has(path(key)); }
   // Neither the key nor the entry as a whole says something that was refused.
   [[nodiscard]] bool is_usable(std::string_view key) const { return origins_.is_usable(path(key)); }
@@ -114,8 +129,9 @@ void check_upstreams(const Config& config, const Origins& origins, ConfigErrors&
     check_name(config.upstreams, place, entry);
     if (upstream.name.empty() && entry.is_usable("name"))
       entry.refuse("name", "name it, name = \"...\": rules send flows there by its name");
-    if (is_word_of_action(upstream.name))
-      entry.refuse("name", "\"direct\", \"reject\" and \"drop\" are actions of their own: choose another name");
+    if (is_word_of_action(upstream.name) || upstream.name == action_rules)
+      entry.refuse("name",
+                   "\"direct\", \"reject\", \"drop\" and \"rules\" are actions of their own: choose another name");
     if (!entry.has("type")) entry.refuse("type", "say what it is: type = \"socks5\", \"http-connect\" or \"fixed\"");
     if (upstream.address.empty() && entry.is_usable("address"))
       entry.refuse("address", "say where it is: address = [\"192.0.2.7:1080\"]");
@@ -132,6 +148,10 @@ void check_upstreams(const Config& config, const Origins& origins, ConfigErrors&
                    "proxy_protocol is for fixed upstreams: the others are told the destination alone");
     if (upstream.check == UpstreamCheck::handshake && upstream.type != UpstreamType::socks5 && entry.is_usable("check"))
       entry.refuse("check", "check = \"handshake\" is for socks5: the others are asked to accept, check = \"connect\"");
+    if (upstream.fast_open && (!is_fixed || upstream.proxy_protocol != ProxyProtocol::off))
+      entry.refuse("fast_open",
+                   "fast_open is for fixed upstreams without proxy_protocol: it is the client's first "
+                   "bytes that go with the SYN");
   }
 }
 
@@ -186,16 +206,62 @@ void check_rules(const Config& config, const Origins& origins, ConfigErrors& err
   }
 }
 
+// Where a listener's connections go.
+void check_listener_action(const Config& config, const ListenerSettings& listener, EntryCheck& entry) {
+  const bool is_plain = listener.accept == Accept::plain;
+  if (!entry.is_usable("action") || !entry.is_usable("accept")) return;
+  if (listener.action == action_rules) {
+    if (is_plain)
+      entry.refuse("action",
+                   "say where its connections go, action = \"NAME\" of an [[upstream]]: accept = \"plain\" "
+                   "knows of no destination that rules could look at");
+    return;
+  }
+  const auto upstream = std::ranges::find(config.upstreams, listener.action, &Upstream::name);
+  if (upstream == config.upstreams.end())
+    return entry.refuse("action", fmt::format("there is no [[upstream]] named \"{}\": action is \"rules\" or the name "
+                                              "of one",
+                                              listener.action));
+  if (is_plain && (upstream->type != UpstreamType::fixed || upstream->when_down == WhenDown::direct))
+    entry.refuse("action", fmt::format("upstream \"{}\" needs a destination, of which accept = \"plain\" knows none: "
+                                       "let it be of type \"fixed\", without when_down = \"direct\"",
+                                       listener.action));
+}
+
+void check_listeners(const Config& config, const Origins& origins, ConfigErrors& errors) {
+  std::map<Endpoint, std::string> taken;  // by which listener
+  for (std::size_t place = 0; place < config.listeners.size(); ++place) {
+    const ListenerSettings& listener = config.listeners[place];
+    EntryCheck entry("listener", place, listener.name, origins, errors);
+    check_name(config.listeners, place, entry);
+    if (listener.listen.empty() && entry.is_usable("listen"))
+      entry.refuse("listen", "say where it listens: listen = [\"192.0.2.1:443\"]");
+    for (const Endpoint& at : listener.listen)
+      if (const auto [before, is_free] = taken.try_emplace(at, entry.name()); !is_free)
+        entry.refuse("listen", fmt::format("{} is taken already, by {}", at.text(), before->second));
+    const bool is_told = listener.accept == Accept::proxy_protocol;
+    if (entry.is_usable("accept") && entry.is_usable("trusted") && is_told && listener.trusted.empty())
+      entry.refuse("trusted",
+                   "say whose word is taken, trusted = [\"192.0.2.0/24\"]: whoever may send a header of the "
+                   "PROXY protocol may pose as anybody");
+    if (entry.is_usable("accept") && !is_told && entry.has("trusted"))
+      entry.refuse("trusted", "trusted is for accept = \"proxy-protocol\"");
+    check_listener_action(config, listener, entry);
+  }
+}
+
 }  // namespace
 
 ConfigErrors check(const Config& config, const Origins& origins) {
   ConfigErrors errors;
   check_something_to_intercept(config, origins, errors);
+  check_without_us(config, origins, errors);
   check_marks(config, origins, errors);
   check_keep_port(config, origins, errors);
   check_udp_source(config, origins, errors);
   check_upstreams(config, origins, errors);
   check_rules(config, origins, errors);
+  check_listeners(config, origins, errors);
   return errors;
 }
 

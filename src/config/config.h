@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/listener.h"
 #include "policy/rule.h"
 
 namespace limpid {
@@ -30,6 +31,8 @@ struct Intercept {
   Mark own_mark{0x40000000, 0x40000000};
   std::uint32_t table = 5300;
   std::uint32_t priority = 100;  // of the fib rules: priority - 1 to priority + 1 are used
+  // Connections or datagrams are taken that were not addressed to this machine's listeners.
+  [[nodiscard]] bool is_wanted() const { return !interfaces.empty() || local; }
   bool operator==(const Intercept&) const = default;
 };
 
@@ -74,6 +77,7 @@ struct Config {
   Process process;
   std::vector<Upstream> upstreams;
   std::vector<Rule> rules;  // the first that matches decides
+  std::vector<ListenerSettings> listeners;
   bool operator==(const Config&) const = default;
 };
 

@@ -118,6 +118,7 @@ constexpr KeyOf<Entry> list_of(const EntryWords& words) {
   return several<Entry, in_entry<Field>, Parse>({.path = words.path, .wanted = words.wanted});
 }
 
+constexpr std::string_view a_flag = "true or false, without quotes";
 constexpr std::string_view a_mark = "a mark in quotes like \"0x10000000/0x10000000\"";
 constexpr std::string_view prefixes = "a list of prefixes like [\"10.0.0.0/8\", \"2001:db8::/32\"]";
 constexpr std::string_view a_duration = "a duration in quotes with its unit, like \"10s\", \"10m\" or \"2h\"";
@@ -239,10 +240,23 @@ constexpr auto table_of_upstream_keys = std::to_array<KeyOf<Upstream>>({
     one_of<Upstream, &Upstream::when_down, parse_when_down>(
         {"upstream.when_down", "\"reject\", \"direct\" or \"drop\""}),
     one_of<Upstream, &Upstream::hash, parse_hash>({"upstream.hash", "\"off\" or \"client\""}),
+    one_of<Upstream, &Upstream::fast_open, parse_flag>({"upstream.fast_open", a_flag}),
     one_of<Upstream, &Upstream::sessions, parse_sessions>({"upstream.sessions", "a number without quotes, like 0"}),
     one_of<Upstream, &Upstream::connect_timeout, parse_timeout>({"upstream.connect_timeout", a_duration}),
-    one_of<Upstream, &Upstream::check_interval, parse_timeout>({"upstream.check_interval", a_duration}),
+    one_of<Upstream, &Upstream::check_interval, parse_check_interval>({"upstream.check_interval", a_duration}),
     one_of<Upstream, &Upstream::check, parse_check>({"upstream.check", "\"connect\" or \"handshake\""}),
+});
+
+constexpr auto table_of_listener_keys = std::to_array<KeyOf<ListenerSettings>>({
+    one_of<ListenerSettings, &ListenerSettings::name, parse_name>({"listener.name", "a name in quotes"}),
+    list_of<ListenerSettings, &ListenerSettings::listen, &Endpoint::parse>(
+        {"listener.listen", "a list of addresses with their ports like [\"192.0.2.1:80\", \"[::]:80\"]"}),
+    one_of<ListenerSettings, &ListenerSettings::accept, parse_accept>(
+        {"listener.accept", "\"plain\", \"proxy-protocol\" or \"transparent\""}),
+    list_of<ListenerSettings, &ListenerSettings::trusted, &Prefix::parse>({"listener.trusted", prefixes}),
+    one_of<ListenerSettings, &ListenerSettings::action, parse_name>(
+        {"listener.action", "\"rules\" or the name of an upstream"}),
+    one_of<ListenerSettings, &ListenerSettings::fast_open, parse_flag>({"listener.fast_open", a_flag}),
 });
 
 }  // namespace
@@ -250,6 +264,8 @@ constexpr auto table_of_upstream_keys = std::to_array<KeyOf<Upstream>>({
 std::span<const KeyOf<Rule>> rule_keys() { return table_of_rule_keys; }
 
 std::span<const KeyOf<Upstream>> upstream_keys() { return table_of_upstream_keys; }
+
+std::span<const KeyOf<ListenerSettings>> listener_keys() { return table_of_listener_keys; }
 
 std::span<const Key> config_keys() { return table_of_keys; }
 

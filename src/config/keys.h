@@ -14,7 +14,7 @@ namespace limpid {
 // What a value looks like in TOML.
 enum class Shape { flag, number, text, list };
 
-// Of an Object: all settings (Config), or one entry of a list of tables, [[rule]] or [[upstream]].
+// Of an Object: all settings (Config), or one entry of a list of tables, [[rule]], [[upstream]] or [[listener]].
 template <class Object>
 struct KeyOf {
   std::string_view path;         // "intercept.tcp"
@@ -44,8 +44,9 @@ using Key = KeyOf<Config>;
 // Null if there is no such key.
 [[nodiscard]] const Key* find_key(std::string_view path);
 
-// Of an entry of [[rule]] and of [[upstream]]; they have no options.
+// Of an entry of [[rule]], [[upstream]] and [[listener]]; they have no options.
 [[nodiscard]] std::span<const KeyOf<Rule>> rule_keys();
 [[nodiscard]] std::span<const KeyOf<Upstream>> upstream_keys();
+[[nodiscard]] std::span<const KeyOf<ListenerSettings>> listener_keys();
 
 }  // namespace limpid

@@ -64,6 +64,11 @@ Config normalise(Config config) {
     rule.to = normalise(std::move(rule.to));
     rule.port = normalise(std::move(rule.port));
   }
+  for (std::size_t place = 0; place < config.listeners.size(); ++place) {
+    ListenerSettings& listener = config.listeners[place];
+    if (listener.name.empty()) listener.name = fmt::format("listener {}", place + 1);
+    listener.trusted = normalise(std::move(listener.trusted));
+  }
   return config;
 }
 

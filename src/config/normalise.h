@@ -16,7 +16,7 @@ namespace limpid {
 // In the order given: it is the order in which the user knows them. "lan*" covers "lan0".
 [[nodiscard]] std::vector<std::string> normalise(const std::vector<std::string>& interfaces);
 
-// Every list of it; and rules without a name are called by their place.
+// Every list of it; and rules and listeners without a name are called by their place.
 [[nodiscard]] Config normalise(Config config);
 
 }  // namespace limpid

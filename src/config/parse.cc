@@ -92,7 +92,7 @@ class Reader {
     settings_.errors.push_back({std::move(where), std::move(message)});
   }
   void read_table(const toml::table& table, std::string_view name);
-  // [[rule]] and [[upstream]]. `keys` of an entry, which is added to `entries`.
+  // [[rule]], [[upstream]] and [[listener]]. `keys` of an entry, which is added to `entries`.
   template <class Entry>
   void read_entries(const toml::key& name, const toml::node& node, std::span<const KeyOf<Entry>> keys,
                     std::vector<Entry>& entries);
@@ -128,6 +128,10 @@ void Reader::read_file(std::string_view text) {
     }
     if (name.str() == "upstream") {
       read_entries(name, node, upstream_keys(), settings_.config.upstreams);
+      continue;
+    }
+    if (name.str() == "listener") {
+      read_entries(name, node, listener_keys(), settings_.config.listeners);
       continue;
     }
     const bool is_known = std::ranges::find(config_keys(), name.str(), &Key::table) != config_keys().end();
@@ -237,7 +241,7 @@ void Reader::refuse_unknown_table(const toml::key& name, const toml::node& node)
                   fmt::format("unknown key \"{}\"{}", name.str(),
                               is_known ? fmt::format(": it belongs under [{}]", same_name->table()) : ""));
   }
-  std::vector<std::string_view> tables = {"rule", "upstream"};
+  std::vector<std::string_view> tables = {"rule", "upstream", "listener"};
   for (const Key& key : config_keys()) tables.push_back(key.table());
   const std::string_view nearest = closest(name.str(), tables);
   refuse(place(name.source()), fmt::format("unknown table [{}]{}", name.str(),

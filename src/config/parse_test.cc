@@ -215,6 +215,55 @@ TEST(Settings, AreTheDefaultsWithoutAFileAndOptions) {
   EXPECT_THAT(settings.errors, IsEmpty());
 }
 
+// Behind two upstreams, so that the listener is line 9.
+constexpr std::string_view upstreams =
+    "[[upstream]]\nname = \"web\"\ntype = \"fixed\"\naddress = [\"192.0.2.9:80\"]\n"
+    "[[upstream]]\nname = \"office\"\ntype = \"socks5\"\naddress = [\"192.0.2.7:1080\"]\n[[listener]]\n";
+const std::string goes_nowhere =
+    "say where its connections go, action = \"NAME\" of an [[upstream]]: accept = \"plain\" knows of no destination "
+    "that "
+    "rules could look at";
+
+TEST(BadFile, OfListenersIsRefusedWithAWayOut) {
+  const auto listener_errors = [](std::string_view keys) { return errors_of(std::string(upstreams).append(keys)); };
+  EXPECT_THAT(listener_errors(""), ElementsAre("f:9:1: listener 1: say where it listens: listen = [\"192.0.2.1:443\"]",
+                                               "f:9:1: listener 1: " + goes_nowhere));
+  EXPECT_THAT(listener_errors("name = \"lb\"\nlisten = [\"192.0.2.1:443\"]\naction = \"rules\"\n"),
+              ElementsAre("f:12:10: listener \"lb\": " + goes_nowhere));
+  EXPECT_THAT(listener_errors("listen = [\"192.0.2.1\"]\naccept = \"proxy\"\ntrusted = [\"192.0.2.1/8\"]\n").size(),
+              3U);
+  EXPECT_THAT(
+      listener_errors("listen = [\"192.0.2.1:443\"]\naccept = \"proxy-protocol\"\n"),
+      ElementsAre("f:9:1: listener 1: say whose word is taken, trusted = [\"192.0.2.0/24\"]: whoever may send a "
+                  "header of the PROXY protocol may pose as anybody"));
+  EXPECT_THAT(listener_errors("listen = [\"192.0.2.1:443\"]\naction = \"web\"\ntrusted = [\"::/0\"]\n"),
+              ElementsAre("f:12:11: listener 1: trusted is for accept = \"proxy-protocol\""));
+  EXPECT_THAT(
+      listener_errors("listen = [\"192.0.2.1:443\"]\naction = \"wbe\"\n"),
+      ElementsAre("f:11:10: listener 1: there is no [[upstream]] named \"wbe\": action is \"rules\" or the name "
+                  "of one"));
+  EXPECT_THAT(listener_errors("listen = [\"192.0.2.1:443\"]\naction = \"office\"\n"),
+              ElementsAre("f:11:10: listener 1: upstream \"office\" needs a destination, of which accept = \"plain\" "
+                          "knows none: let it be of type \"fixed\", without when_down = \"direct\""));
+  EXPECT_THAT(listener_errors("listen = [\"192.0.2.1:443\"]\naction = \"web\"\n[[listener]]\nlisten = "
+                              "[\"192.0.2.1:443\"]\naction = \"web\"\n"),
+              ElementsAre("f:13:10: listener 2: 192.0.2.1:443 is taken already, by listener 1"));
+  EXPECT_THAT(
+      listener_errors("listen = [\"192.0.2.1:443\"]\naction = \"web\"\n[intercept]\nwithout_us = \"closed\"\n"),
+      ElementsAre("f:13:14: without_us = \"closed\" is about intercepted connections, and none are: leave it out, "
+                  "or name interfaces"));
+  EXPECT_THAT(listener_errors("listen = [\"192.0.2.1:443\"]\naction = \"web\"\n[intercept]\ntcp = [\"80\"]\n").size(),
+              1U);
+}
+
+TEST(Settings, MayBeOfListenersAlone) {
+  const auto config =
+      parse_config(std::string(upstreams).append("listen = [\"[::]:80\"]\naction = \"web\"\n"), "f", {});
+  ASSERT_TRUE(config) << config.error().front().text();
+  EXPECT_EQ(config->listeners.at(0).name, "listener 1");
+  EXPECT_FALSE(config->intercept.is_wanted());
+}
+
 TEST(Settings, MayComeFromTheCommandLineAlone) {
   const auto config = parse_config(
       "", "", {option("intercept.interfaces", {"lan0,lan1", "wg*"}), option("intercept.tcp", {"443,80", "8000-8999"})});

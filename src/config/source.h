@@ -42,6 +42,8 @@ struct Origins {
   std::map<std::string, Origin, std::less<>> keys;
 
   [[nodiscard]] bool has(std::string_view key) const { return keys.contains(key); }
+  // Whether there is an entry of that list of tables, right or wrong.
+  [[nodiscard]] bool lists_any(std::string_view table) const { return has(entry_origin(table, 0)); }
   [[nodiscard]] bool is_usable(std::string_view key) const;
   // The key's place, or else that of the file as a whole: a default has no place of its own.
   [[nodiscard]] SourcePlace place_of(std::string_view key) const;

@@ -48,6 +48,8 @@ constexpr auto when_down_words = std::to_array<Word<WhenDown>>(
     {{"reject", WhenDown::reject}, {"direct", WhenDown::direct}, {"drop", WhenDown::drop}});
 constexpr auto check_words =
     std::to_array<Word<UpstreamCheck>>({{"connect", UpstreamCheck::connect}, {"handshake", UpstreamCheck::handshake}});
+constexpr auto accept_words = std::to_array<Word<Accept>>(
+    {{"plain", Accept::plain}, {"proxy-protocol", Accept::proxy_protocol}, {"transparent", Accept::transparent}});
 constexpr auto hash_words = std::to_array<Word<Hash>>({{"off", Hash::off}, {"client", Hash::client}});
 
 template <class Words>
@@ -106,6 +108,7 @@ Result<UpstreamSource> parse_upstream_source(std::string_view text) { return par
 Result<WhenDown> parse_when_down(std::string_view text) { return parse_word(text, when_down_words); }
 Result<UpstreamCheck> parse_check(std::string_view text) { return parse_word(text, check_words); }
 Result<Hash> parse_hash(std::string_view text) { return parse_word(text, hash_words); }
+Result<Accept> parse_accept(std::string_view text) { return parse_word(text, accept_words); }
 
 Result<std::string> parse_name(std::string_view text) {
   if (text.empty() || text.size() > 64 || text.find_first_of("\"\\") != std::string_view::npos)
@@ -191,6 +194,11 @@ Result<std::chrono::milliseconds> parse_timeout(std::string_view text) {
   return std::chrono::milliseconds(count * unit->milliseconds);
 }
 
+Result<std::chrono::milliseconds> parse_check_interval(std::string_view text) {
+  if (text == value_text(std::chrono::milliseconds::zero())) return std::chrono::milliseconds::zero();
+  return parse_timeout(text);
+}
+
 Result<std::chrono::milliseconds> parse_identify_timeout(std::string_view text) {
   Result<std::chrono::milliseconds> timeout = parse_timeout(text);
   if (timeout && *timeout > std::chrono::minutes(1))
@@ -239,6 +247,7 @@ std::string value_text(UpstreamSource value) { return word_of(upstream_source_wo
 std::string value_text(WhenDown value) { return word_of(when_down_words, value); }
 std::string value_text(UpstreamCheck value) { return word_of(check_words, value); }
 std::string value_text(Hash value) { return word_of(hash_words, value); }
+std::string value_text(Accept value) { return word_of(accept_words, value); }
 
 std::string value_text(const DayPart& value) {
   const auto time = [](std::chrono::minutes at) {
@@ -248,6 +257,7 @@ std::string value_text(const DayPart& value) {
 }
 
 std::string value_text(std::chrono::milliseconds value) {
+  if (value == std::chrono::milliseconds::zero()) return "0s";
   const auto divides = [value](const Unit& unit) { return value.count() % unit.milliseconds == 0; };
   const auto unit = std::ranges::find_if(units, divides);  // the last one, 1 ms, always does
   return fmt::format("{}{}", value.count() / unit->milliseconds, unit->name);

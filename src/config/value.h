@@ -30,14 +30,16 @@ Result<std::uint64_t> parse_sessions(std::string_view text);
 Result<std::uint64_t> parse_flows(std::string_view text);  // 1 to a million: each takes memory
 // "500ms", "10s", "10m", "2h", "1d": longer than nothing and at most 365 days.
 Result<std::chrono::milliseconds> parse_timeout(std::string_view text);
-// The same, at most a minute: what waits that long takes memory.
+// The same, or "0s".
+Result<std::chrono::milliseconds> parse_check_interval(std::string_view text);
+// A timeout of at most a minute: what waits that long takes memory.
 Result<std::chrono::milliseconds> parse_identify_timeout(std::string_view text);
 // An absolute path, "stdout" or "off".
 Result<std::string> parse_access(std::string_view text);
 // The name of an account, which need not exist. Not root, not nobody (shared by others), not a number.
 Result<std::string> parse_user(std::string_view text);
 
-Result<std::string> parse_name(std::string_view text);      // of a rule or an upstream: goes into logs as it is
+Result<std::string> parse_name(std::string_view text);  // of a rule, an upstream or a listener: goes into logs as it is
 Result<std::string> parse_username(std::string_view text);  // 1 to 255 bytes (RFC 1929, section 2), without ':'
 Result<std::string> parse_path(std::string_view text);      // an absolute one
 Result<Protocol> parse_proto(std::string_view text);
@@ -50,6 +52,7 @@ Result<UpstreamSource> parse_upstream_source(std::string_view text);
 Result<WhenDown> parse_when_down(std::string_view text);
 Result<UpstreamCheck> parse_check(std::string_view text);
 Result<Hash> parse_hash(std::string_view text);
+Result<Accept> parse_accept(std::string_view text);
 
 std::string value_text(bool value);
 std::string value_text(WithoutUs value);
@@ -75,6 +78,7 @@ std::string value_text(UpstreamSource value);
 std::string value_text(WhenDown value);
 std::string value_text(UpstreamCheck value);
 std::string value_text(Hash value);
+std::string value_text(Accept value);
 
 // Whether TOML can hold it in one line: UTF-8 without control characters.
 [[nodiscard]] bool is_plain_text(std::string_view text);

@@ -55,6 +55,7 @@ std::string to_toml(const Config& config) {
   }
   write_entries("upstream", upstream_keys(), config.upstreams, text);
   write_entries("rule", rule_keys(), config.rules, text);
+  write_entries("listener", listener_keys(), config.listeners, text);
   return text;
 }
 

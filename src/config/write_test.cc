@@ -14,6 +14,7 @@ Upstream fixed_upstream() {
   upstream.type = UpstreamType::fixed;
   upstream.address = {*Endpoint::parse("198.51.100.10:8080")};
   upstream.proxy_protocol = ProxyProtocol::v2;
+  upstream.check_interval = std::chrono::milliseconds::zero();
   return upstream;
 }
 
@@ -30,6 +31,15 @@ Rule rest() {
   rule.name = "rest";
   rule.action = "office";
   return rule;
+}
+
+ListenerSettings balanced() {
+  return {.name = "lb",
+          .listen = {*Endpoint::parse("192.0.2.1:443"), *Endpoint::parse("[2001:db8::1]:443")},
+          .accept = Accept::proxy_protocol,
+          .trusted = {*Prefix::parse("192.0.2.0/24")},
+          .action = "web",
+          .fast_open = true};
 }
 
 Config every_key_set() {
@@ -85,7 +95,8 @@ Config every_key_set() {
                      .app = {Application::tls, Application::quic},
                      .time = DayPart{std::chrono::hours(22), std::chrono::minutes(390)},
                      .action = "web"},
-                    rest()}};
+                    rest()},
+          .listeners = {balanced()}};
 }
 
 TEST(Toml, IsReadBackAsTheSameConfig) {

@@ -29,6 +29,7 @@ Result<std::unique_ptr<Interception>> Interception::survey(boost::asio::io_conte
   if (!firewall) return std::unexpected(firewall.error());
   std::unique_ptr<Interception> interception(
       new Interception(io, plan, std::move(*surveyor), std::move(*network), std::move(*firewall)));
+  if (plan.is_empty()) return interception;
   Result<Survey> survey = interception->surveyor_.look(plan, {});
   if (!survey) return failure_in("look at the machine", survey);
   if (!survey->conflicts.empty()) {
@@ -41,6 +42,7 @@ Result<std::unique_ptr<Interception>> Interception::survey(boost::asio::io_conte
 }
 
 Result<> Interception::install() {
+  if (plan_.is_empty()) return {};
   Result<Installation> installation = Installation::install(plan_, survey_.conditions(false));
   if (!installation) return failure_in("install the interception", installation);
   installation_.emplace(std::move(*installation));
@@ -53,6 +55,10 @@ Result<> Interception::take(bool taking) {
 }
 
 Result<> Interception::change_plan(const Plan& plan) {
+  if (plan_.is_empty() && plan.is_empty()) {
+    plan_ = plan;
+    return {};
+  }
   if (!installation_) return failure("nothing is installed any more");
   const Result<Survey> survey = surveyor_.look(plan, installation_->conditions());
   if (!survey) return failure_in("look at the machine", survey);
@@ -109,6 +115,7 @@ void Interception::look() {
 }
 
 void Interception::forget_time_wait() const {
+  if (!installation_) return;
   const Result<Destroyed> forgotten = destroy_tcp_sockets(plan_.settings.own_mark, Doomed::time_wait);
   if (!forgotten) spdlog::warn("{}", forgotten.error().what);
 }

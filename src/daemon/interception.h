@@ -19,7 +19,7 @@ class Interception {
   // Looks at the machine, touching nothing. A conflict is an Error; what is only less than it could be is logged.
   [[nodiscard]] static Result<std::unique_ptr<Interception>> survey(boost::asio::io_context& io, const Plan& plan);
 
-  // All or nothing; takes no connection yet.
+  // All or nothing; takes no connection yet. An empty plan installs nothing and takes no lock.
   [[nodiscard]] Result<> install();
   // New connections are ours, or are let go.
   [[nodiscard]] Result<> take(bool taking);

@@ -22,9 +22,11 @@ struct WorkerSettings {
   PathSettings path;
   Account account;
   std::uint32_t threads = 1;  // with TCP; UDP has one of its own
-  // The descriptors that follow the policy, in this order: `threads` listeners of each family, those of UDP
+  // The descriptors that follow the policy, in this order: `threads` listeners of each family, as many of each place
+  // where the user has one (UserListeners), those of UDP
   // (UdpSockets), an access log pipe a thread if there is a log, and both ends (reading first) of `pipes` pipes.
   std::uint32_t families = 0;
+  std::uint32_t places = 0;
   bool has_udp4 = false, has_udp6 = false;
   std::uint32_t segment_sockets = 0;  // that UDP may open beside, a family and direction
   bool has_log = false;
@@ -32,7 +34,7 @@ struct WorkerSettings {
 
   [[nodiscard]] std::uint32_t all_threads() const { return threads + (has_udp4 || has_udp6 ? 1 : 0); }
   [[nodiscard]] std::size_t descriptors() const {
-    return threads * families + (has_udp4 ? UdpSockets::of_ipv4 : 0) + (has_udp6 ? UdpSockets::of_ipv6 : 0) +
+    return threads * (families + places) + (has_udp4 ? UdpSockets::of_ipv4 : 0) + (has_udp6 ? UdpSockets::of_ipv6 : 0) +
            (has_log ? all_threads() : 0) + 2 * pipes;
   }
 };

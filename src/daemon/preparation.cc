@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "daemon/account.h"
 #include "daemon/confine.h"
 #include "daemon/own_cgroup.h"
@@ -40,6 +42,19 @@ Result<Plan> make_plan(const Config& config, const Account& account, Preparation
   return plan_for(config, std::move(plan));
 }
 
+// One for what is intercepted, and what looks back at us; and the user's.
+Result<> open_listeners(const Config& config, Preparation& prepared) {
+  Result<Listeners> listeners = Listeners();
+  const Mark mark = config.intercept.own_mark.with(config.intercept.mark);
+  if (wants_kernel(config)) listeners = Listeners::open(path_threads(), mark);
+  if (!listeners) return std::unexpected(listeners.error());
+  prepared.listeners = std::make_unique<Listeners>(std::move(*listeners));
+  Result<UserListeners> user = UserListeners::open(config.listeners, path_threads());
+  if (!user) return std::unexpected(user.error());
+  prepared.user_listeners = std::move(*user);
+  return {};
+}
+
 Result<Fd> log_of_kernel_flows(AccessSink& sink, const Plan& plan) {
   if (!sink.is_on() || !plan.handover) return Fd();
   return sink.add_pipe();
@@ -50,6 +65,10 @@ Result<Fd> log_of_kernel_flows(AccessSink& sink, const Plan& plan) {
 Result<Plan> plan_for(const Config& config, Plan plan) {
   plan.settings = config.intercept;
   plan.rules = kernel_rules(config.rules);
+  plan.borrows = borrows_addresses(config);
+  // Sessions may still go by those of before.
+  for (const Endpoint& upstream : upstreams_that_see_clients(config))
+    if (std::ranges::find(plan.upstreams, upstream) == plan.upstreams.end()) plan.upstreams.push_back(upstream);
   if (config.intercept.local && !plan.cgroup) {
     Result<Nft> nft = Nft::open();
     if (!nft) return std::unexpected(nft.error());
@@ -70,21 +89,21 @@ Result<Preparation> prepare(boost::asio::io_context& io, const Config& config) {
   const Result<WorkerAccount> account = worker_account(config);
   if (!account) return std::unexpected(account.error());
 
-  Result<Fd> policy = write_policy_file({config.rules, config.upstreams});
+  Result<Fd> policy = write_policy_file({config.rules, config.upstreams, config.listeners});
   if (!policy) return std::unexpected(policy.error());
   prepared.policy = std::move(*policy);
 
-  Result<Listeners> listeners = Listeners::open(path_threads(), config.intercept.own_mark.with(config.intercept.mark));
-  if (!listeners) return std::unexpected(listeners.error());
-  prepared.listeners = std::make_unique<Listeners>(std::move(*listeners));
+  if (Result<> opened = open_listeners(config, prepared); !opened) return std::unexpected(opened.error());
   const Result<Plan> plan = make_plan(config, account->account, prepared);
   if (!plan) return std::unexpected(plan.error());
   prepared.most_sessions = session_budget(
-      *descriptors, 2 * prepared.pipes.count() + prepared.udp.most_descriptors(segment_sockets(*descriptors)));
-  prepared.worker = {.path = path_settings(config, prepared.most_sessions),
+      *descriptors, 2 * prepared.pipes.count() + prepared.udp.most_descriptors(segment_sockets(*descriptors)) +
+                        prepared.user_listeners.descriptors().size());
+  prepared.worker = {.path = path_settings(config, prepared.most_sessions, prepared.listeners->ports()),
                      .account = account->account,
                      .threads = path_threads(),
                      .families = prepared.listeners->families(),
+                     .places = prepared.user_listeners.places(),
                      .has_udp4 = plan->udp4.request != 0,
                      .has_udp6 = plan->udp6.request != 0,
                      .segment_sockets = segment_sockets(*descriptors),

@@ -12,6 +12,7 @@
 #include "daemon/listeners.h"
 #include "daemon/orders.h"
 #include "daemon/udp_sockets.h"
+#include "daemon/user_listeners.h"
 
 namespace limpid {
 
@@ -20,6 +21,7 @@ struct Preparation {
   BulkPipes pipes;
   std::unique_ptr<AccessSink> access_sink;
   std::unique_ptr<Listeners> listeners;
+  UserListeners user_listeners;
   UdpSockets udp;
   Fd policy;  // policy_file.h
   WorkerSettings worker;

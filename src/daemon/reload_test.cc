@@ -22,9 +22,26 @@ TEST(Reload, NamesWhatCannotChange) {
                           StartsWith("intercept.udp, from"), StartsWith("log.access, from")));
 }
 
+TEST(Reload, NamesListenersWhoseSocketsWouldHaveToBeOthers) {
+  Config running;
+  running.intercept.interfaces = {"lan0"};
+  running.listeners.emplace_back().listen = {*Endpoint::parse("192.0.2.1:80")};
+  Config wanted = running;
+  wanted.listeners[0].trusted = {*Prefix::parse("192.0.2.9")};
+  wanted.listeners[0].accept = Accept::proxy_protocol;
+  wanted.listeners.emplace_back().listen = {*Endpoint::parse("192.0.2.1:81")};
+  wanted.listeners[1].fast_open = true;
+  EXPECT_THAT(unchangeable(running, wanted), ElementsAre());
+  wanted.listeners[0].accept = Accept::transparent;
+  EXPECT_THAT(unchangeable(running, wanted), ElementsAre(testing::HasSubstr("192.0.2.1:80")));
+  wanted = Config{};
+  EXPECT_THAT(unchangeable(running, wanted), ElementsAre(StartsWith("whether anything is intercepted")));
+}
+
 TEST(Reload, TakesEverythingElse) {
   Config running, wanted;
   running.intercept.udp = {{53, 53}};
+  running.intercept.interfaces = {"lan1"};
   wanted.intercept = {.interfaces = {"lan0"},
                       .tcp = {{80, 80}},
                       .udp = {{443, 443}},

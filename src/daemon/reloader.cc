@@ -21,7 +21,9 @@ boost::asio::awaitable<Result<>> Reloader::reload(Config wanted, Enforce enforce
     co_return failure(fmt::format("{}", fmt::join(fixed, "\n")));
   const Result<Plan> plan = plan_for(wanted, prepared_.interception->plan());
   if (!plan) co_return std::unexpected(plan.error());
-  Result<Fd> policy = write_policy_file({wanted.rules, wanted.upstreams});
+  Result<UserListeners> listeners = prepared_.user_listeners.changed_to(wanted.listeners);
+  if (!listeners) co_return std::unexpected(listeners.error());
+  Result<Fd> policy = write_policy_file({wanted.rules, wanted.upstreams, wanted.listeners});
   if (!policy) co_return std::unexpected(policy.error());
   if (Result<> moved = prepared_.access_sink->move_to(wanted.log.access); !moved) co_return moved;
 
@@ -31,11 +33,13 @@ boost::asio::awaitable<Result<>> Reloader::reload(Config wanted, Enforce enforce
   if (Result<> changed = prepared_.interception->change_plan(*plan); !changed) {
     std::swap(prepared_.policy, *policy);
     co_await tell_worker(config_);
+    add_listeners(prepared_.user_listeners.descriptors_beyond(*listeners));  // those it has let go
     if (Result<> back = prepared_.access_sink->move_to(config_.log.access); !back)
       spdlog::error("{}", back.error().what);
     co_return changed;
   }
   config_ = std::move(wanted);
+  change_listeners(std::move(*listeners));
   prepared_.kernel_flows->set_idle_timeout(config_.limits.answered_timeout);
   if (Result<> back = take_back_watched(); !back) co_return back;
   if (enforce == Enforce::no) co_return Result<>{};
@@ -56,10 +60,24 @@ Result<> Reloader::give_back(const KernelFlows::IsMeant& is_meant) {
   return worker_.tell(MessageKind::flows_given_back, *back);
 }
 
+// Those that are no longer wanted have ended with the policy that names them; here go the last who hold them.
+void Reloader::change_listeners(UserListeners listeners) {
+  std::swap(prepared_.user_listeners, listeners);
+  prepared_.worker.places = prepared_.user_listeners.places();
+  worker_.expect(prepared_.worker);
+  add_listeners(prepared_.user_listeners.descriptors_beyond(listeners));
+}
+
+void Reloader::add_listeners(const std::vector<int>& listeners) {
+  if (Result<> added = worker_.add_listeners(listeners); !added)
+    spdlog::error("hand the worker its listeners: {}", added.error().what);
+}
+
 boost::asio::awaitable<void> Reloader::tell_worker(const Config& config) {
-  prepared_.worker.path = path_settings(config, prepared_.most_sessions);
-  if (Result<> told = worker_.adopt(prepared_.worker.path); !told)
-    spdlog::warn("tell the worker: {}", told.error().what);
+  const bool once = prepared_.worker.path.once;
+  prepared_.worker.path = path_settings(config, prepared_.most_sessions, prepared_.listeners->ports());
+  prepared_.worker.path.once = once;
+  if (Result<> told = worker_.adopt(prepared_.worker); !told) spdlog::warn("tell the worker: {}", told.error().what);
   (void)co_await worker_.refresh(heard_within);  // one that does not answer is replaced, and the next has it all
 }
 

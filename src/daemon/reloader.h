@@ -21,6 +21,8 @@ class Reloader {
 
  private:
   boost::asio::awaitable<void> tell_worker(const Config& config);
+  void change_listeners(UserListeners listeners);
+  void add_listeners(const std::vector<int>& listeners);
   boost::asio::awaitable<Result<>> enforce_policy();
   [[nodiscard]] Result<> take_back_watched();
   // The kernel has these flows no longer, and the worker has them again.

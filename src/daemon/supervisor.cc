@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/supervisor.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "api/status.h"
 #include "daemon/account.h"
 #include "daemon/control_server.h"
+#include "daemon/log.h"
 #include "daemon/preparation.h"
 #include "daemon/reloader.h"
 #include "daemon/start_probe.h"
@@ -34,19 +34,7 @@ using std::chrono::seconds;
 constexpr seconds start_within{5};
 constexpr milliseconds without_worker{200};  // then new connections are let go
 constexpr seconds look_every{2};             // at what announces no change of its own
-
-void set_log_level(LogLevel level) {
-  constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                  spdlog::level::err};
-  spdlog::default_logger()->set_level(levels[static_cast<int>(level)]);
-}
-
-void log_to_stderr(LogLevel level) {
-  auto logger = spdlog::stderr_logger_st("limpid");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::set_default_logger(std::move(logger));
-  set_log_level(level);
-}
+constexpr milliseconds once_look_every{50};  // whether the one session has ended
 
 class Supervisor {
  public:
@@ -79,6 +67,7 @@ class Supervisor {
     Result<Preparation> prepared = prepare(io_, config_);
     if (!prepared) co_return std::unexpected(prepared.error());
     prepared_ = std::move(*prepared);
+    prepared_.worker.path.once = options_.once;
     interception_ = prepared_.interception.get();
     kernel_flows_ = prepared_.kernel_flows.get();
     if (Result<> installed = install(); !installed) co_return installed;
@@ -95,10 +84,13 @@ class Supervisor {
     if (Result<> taking = interception_->take(true); !taking) co_return failure_in("start taking", taking);
     state_ = "ready";
     was_ready_ = true;
-    watcher_->keep_guard();
-    run_beside(io_, watcher_->keep());
+    if (watcher_) {
+      watcher_->keep_guard();
+      run_beside(io_, watcher_->keep());
+    }
     interception_->follow();
     run_beside(io_, look_now_and_then());
+    if (options_.once) run_beside(io_, end_with_the_first());
     if (interception_->plan().handover) run_beside(io_, kernel_flows_->follow());
     spdlog::info("ready: {} path threads, at most {} sessions", prepared_.worker.threads,
                  prepared_.worker.path.sessions_max);
@@ -107,16 +99,21 @@ class Supervisor {
   }
 
   Result<> install() {
-    watcher_ = std::make_unique<WatcherKeeper>(
-        io_, WatcherOrders{.account = nameless_watcher, .own_mark = config_.intercept.own_mark},
-        [](const std::string& how) { spdlog::error("the watcher ended ({}): another starts", how); });
-    if (Result<> watching = watcher_->start(); !watching) return watching;
+    if (!interception_->plan().is_empty()) {  // else nothing would be left
+      watcher_ = std::make_unique<WatcherKeeper>(
+          io_, WatcherOrders{.account = nameless_watcher, .own_mark = config_.intercept.own_mark},
+          [](const std::string& how) { spdlog::error("the watcher ended ({}): another starts", how); });
+      if (Result<> watching = watcher_->start(); !watching) return watching;
+    }
     if (Result<> installed = interception_->install(); !installed) return installed;
     worker_ = std::make_unique<WorkerKeeper>(
         io_,
-        WorkerKeeper::Needs{prepared_.worker, prepared_.policy, *prepared_.listeners, prepared_.udp,
-                            *prepared_.access_sink, prepared_.pipes},
-        WorkerKeeper::Events{.started = [this](const Child& child) { watcher_->watch_worker(child); },
+        WorkerKeeper::Needs{prepared_.worker, prepared_.policy, *prepared_.listeners, prepared_.user_listeners,
+                            prepared_.udp, *prepared_.access_sink, prepared_.pipes},
+        WorkerKeeper::Events{.started =
+                                 [this](const Child& child) {
+                                   if (watcher_) watcher_->watch_worker(child);
+                                 },
                              .ready = [this] { worker_is_ready(); },
                              .gone = [this](const std::string& how) { worker_is_gone(how); },
                              .hand_over = [this](const std::vector<Flow>& flows) { hand_over(flows); },
@@ -125,6 +122,7 @@ class Supervisor {
                                    tell_worker(MessageKind::flows_given_back, kernel_flows_->add(accounts));
                                  },
                              .upstreams = [this](const auto& reports) { health_.hear(reports, config_.upstreams); }});
+    if (options_.control_socket.empty()) return {};
     Result<ControlServer> control = ControlServer::open(
         io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
     if (!control) return std::unexpected(control.error());
@@ -193,11 +191,28 @@ class Supervisor {
   }
 
   void reopen_listeners() {
-    const Result<std::vector<int>> reopened = prepared_.listeners->reopen_dead();
+    hand_on(prepared_.listeners->reopen_dead());
+    hand_on(prepared_.user_listeners.reopen_dead());
+  }
+
+  void hand_on(const Result<std::vector<int>>& reopened) {
     if (!reopened) return spdlog::error("{}", reopened.error().what);
     if (reopened->empty()) return;
     spdlog::warn("somebody ended {} listeners: they are open again", reopened->size());
     if (Result<> handed = worker_->add_listeners(*reopened); !handed) spdlog::error("{}", handed.error().what);
+  }
+
+  asio::awaitable<void> end_with_the_first() {
+    for (;;) {
+      co_await pause_for(io_, once_look_every);
+      const CounterValues counters = worker_->counters();
+      if (counters.accepted == 0 || counters.sessions > 0) continue;
+      if (counters.closed[static_cast<std::size_t>(CloseReason::upstream_failed)] > 0) {
+        spdlog::error("the one connection could not be served: nobody accepts it");
+        exit_status_ = 1;
+      }
+      co_return want_stop();
+    }
   }
 
   asio::awaitable<void> hear_signals() {
@@ -259,6 +274,7 @@ class Supervisor {
     state_ = "draining";
     taking_wanted_ = false;
     take_or_let_go();
+    prepared_.user_listeners.shut();
     const Clock::time_point until = Clock::now() + config_.limits.drain_timeout;
     // Twice nobody: a handshake may have been under way.
     for (int quiet = 0; quiet < 2 && !hurry_ && Clock::now() < until && worker_->is_ready();) {
@@ -336,7 +352,7 @@ class Supervisor {
                   .version = LIMPID_VERSION,
                   .supervisor_pid = ::getpid(),
                   .worker_pid = worker_->pid(),
-                  .watcher_pid = watcher_->pid(),
+                  .watcher_pid = watcher_ ? watcher_->pid() : 0,
                   .sessions_max = static_cast<std::uint64_t>(prepared_.worker.path.sessions_max),
                   .worker_restarts = worker_->restarts(),
                   .counters = counters,

@@ -13,12 +13,14 @@ namespace limpid {
 
 struct RunOptions {
   Config config;
-  std::string control_socket;
+  std::string control_socket;  // empty: none
   // The configuration anew, as the files and the command line have it now.
   std::function<std::expected<Config, ConfigErrors>()> load;
+  bool once = false;  // serve one session, and end with it
 };
 
-// Serves until SIGTERM, SIGINT or `limpid withdraw`; returns the exit status: 0, or 1 when the world refused.
+// Serves until SIGTERM, SIGINT or `limpid withdraw`; returns the exit status: 0, or 1 when the world refused, or when
+// the upstream refused the one session that was to be served.
 [[nodiscard]] int run_supervisor(const RunOptions& options);
 
 }  // namespace limpid

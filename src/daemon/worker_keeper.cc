@@ -58,16 +58,21 @@ Result<> WorkerKeeper::hand_over() {
     logs.push_back(std::move(*log));
   }
   std::vector<int> descriptors = needs_.listeners.descriptors();
+  for (const int fd : needs_.user_listeners.descriptors()) descriptors.push_back(fd);
   for (const int fd : needs_.udp.descriptors()) descriptors.push_back(fd);
   for (const Fd& fd : logs) descriptors.push_back(fd.raw());
   for (const int pipe : needs_.pipes.emptied()) descriptors.push_back(pipe);
 
   if (Result<> sent = child_->channel.send_value(MessageKind::settings, settings); !sent) return sent;
   if (Result<> sent = send_policy(); !sent) return sent;
-  for (std::span<const int> rest = descriptors; !rest.empty();) {
-    const std::span<const int> some = rest.first(std::min(rest.size(), Channel::most_fds));
+  return send_descriptors(descriptors);
+}
+
+Result<> WorkerKeeper::send_descriptors(std::span<const int> descriptors) {
+  while (!descriptors.empty()) {
+    const std::span<const int> some = descriptors.first(std::min(descriptors.size(), Channel::most_fds));
     if (Result<> sent = child_->channel.send(MessageKind::descriptors, {}, some); !sent) return sent;
-    rest = rest.subspan(some.size());
+    descriptors = descriptors.subspan(some.size());
   }
   return {};
 }
@@ -166,8 +171,8 @@ Result<> WorkerKeeper::tell(MessageKind what, std::span<const FlowAccount> flows
   return {};
 }
 
-Result<> WorkerKeeper::adopt(const PathSettings& settings) {
-  needs_.settings.path = settings;
+Result<> WorkerKeeper::adopt(const WorkerSettings& settings) {
+  needs_.settings = settings;
   if (!ready_) return {};  // the next worker gets them anyway
   return send_policy();
 }
@@ -179,7 +184,7 @@ Result<> WorkerKeeper::enforce() {
 
 Result<> WorkerKeeper::add_listeners(const std::vector<int>& listeners) {
   if (!ready_) return {};  // the next worker gets them anyway
-  return child_->channel.send(MessageKind::descriptors, {}, listeners);
+  return send_descriptors(listeners);
 }
 
 boost::asio::awaitable<void> WorkerKeeper::let_go() {

@@ -13,6 +13,7 @@
 #include "daemon/listeners.h"
 #include "daemon/orders.h"
 #include "daemon/spawn.h"
+#include "daemon/user_listeners.h"
 #include "daemon/waiting.h"
 
 namespace limpid {
@@ -25,6 +26,7 @@ class WorkerKeeper {
     WorkerSettings settings;
     const Fd& policy;  // policy_file.h
     Listeners& listeners;
+    const UserListeners& user_listeners;
     const UdpSockets& udp;
     AccessSink& access_sink;
     BulkPipes& pipes;
@@ -55,10 +57,12 @@ class WorkerKeeper {
   // Tells it what has become of UDP flows: MessageKind::flows_taken, flows_refused or flows_given_back.
   [[nodiscard]] Result<> tell(MessageKind what, std::span<const FlowAccount> flows);
   // Other settings and another policy file (Needs::policy has been replaced), for this worker and those after it.
-  [[nodiscard]] Result<> adopt(const PathSettings& settings);
+  [[nodiscard]] Result<> adopt(const WorkerSettings& settings);
+  // What the next worker gets.
+  void expect(const WorkerSettings& settings) { needs_.settings = settings; }
   // Has it end what its policy would not have let go where it goes.
   [[nodiscard]] Result<> enforce();
-  // Hands it new listeners in place of dead ones.
+  // Hands it new listeners: in place of dead ones, or at new places.
   [[nodiscard]] Result<> add_listeners(const std::vector<int>& listeners);
 
   // Ends the worker, whose sessions are reset, and starts no other.
@@ -68,6 +72,7 @@ class WorkerKeeper {
   [[nodiscard]] Result<> start();
   [[nodiscard]] Result<> hand_over();
   [[nodiscard]] Result<> send_policy();
+  [[nodiscard]] Result<> send_descriptors(std::span<const int> descriptors);
   // Hears it until it ends or hangs; returns why that is.
   boost::asio::awaitable<std::string> attend();
   [[nodiscard]] Result<> hear(const Message& message);

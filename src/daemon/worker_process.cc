@@ -25,8 +25,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds heartbeat_interval{500};
-constexpr int dies_with_supervisor_within = 1000;  // ms
-constexpr int order_patience = 5000;               // ms for the supervisor to send what it has announced
+constexpr std::chrono::milliseconds once_interval{50};  // where the end of the one session is waited for
+constexpr int dies_with_supervisor_within = 1000;       // ms
+constexpr int order_patience = 5000;                    // ms for the supervisor to send what it has announced
 
 struct Orders {
   WorkerSettings settings;
@@ -66,7 +67,7 @@ std::vector<WorkerParts> deal(Orders& orders, const HandoverCalls& handover) {
   const WorkerSettings& settings = orders.settings;
   std::vector<WorkerParts> parts(settings.threads);
   auto next = orders.descriptors.begin();
-  for (std::uint32_t family = 0; family < settings.families; ++family)
+  for (std::uint32_t group = 0; group < settings.families + settings.places; ++group)
     for (WorkerParts& part : parts) part.listeners.push_back(std::move(*next++));
   if (settings.has_udp4 || settings.has_udp6) {
     UdpParts& udp = parts.emplace_back().udp.emplace();
@@ -102,6 +103,7 @@ class WorkerProcess {
       return failure_in("confine the worker", confined);
     state_.sessions_free = sessions_max_ = orders->settings.path.sessions_max;
     tcp_threads_ = orders->settings.threads;
+    once_ = orders->settings.path.once;
     policy_ = orders->policy;
     for (WorkerParts& parts : deal(*orders, handover_calls())) {
       Result<std::unique_ptr<Worker>> worker = Worker::create(orders->settings.path, state_, std::move(parts));
@@ -152,7 +154,7 @@ class WorkerProcess {
     for (Clock::time_point next = Clock::now();;) {
       const auto now = Clock::now();
       if (now >= next) {
-        next = now + heartbeat_interval;
+        next = now + (once_ ? once_interval : heartbeat_interval);
         if (all_have_turned())
           if (Result<> sent = heartbeat(); !sent) return sent;
       }
@@ -182,7 +184,7 @@ class WorkerProcess {
         state_.probes[order->family == AF_INET ? 0 : 1] = order->port;
         return {};
       }
-      case MessageKind::descriptors:  // listeners in place of dead ones
+      case MessageKind::descriptors:  // listeners in place of dead ones, or new ones of the user's
         for (Fd& fd : message.fds) {
           Worker& worker = *workers_[next_for_listener_++ % tcp_threads_];
           worker.post([&worker, listener = std::move(fd)]() mutable { worker.add_listener(std::move(listener)); });
@@ -249,6 +251,7 @@ class WorkerProcess {
   std::size_t next_for_listener_ = 0;
   std::int64_t sessions_max_ = 0;
   std::size_t tcp_threads_ = 1;  // the first of workers_
+  bool once_ = false;
 };
 
 }  // namespace

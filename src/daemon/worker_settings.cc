@@ -26,10 +26,12 @@ std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others) {
   return descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;
 }
 
-PathSettings path_settings(const Config& config, std::uint64_t most_sessions) {
+PathSettings path_settings(const Config& config, std::uint64_t most_sessions, const ListenerPorts& ports) {
   const std::uint64_t wanted = config.limits.sessions;
-  return {.own_mark = config.intercept.own_mark,
+  // Where nothing is installed nothing looks at our mark, but for another limpid that may be there.
+  return {.own_mark = wants_kernel(config) ? config.intercept.own_mark : Mark{},
           .accepted_mark = config.intercept.own_mark.with(config.intercept.mark),
+          .ports = {ports.ipv4, ports.ipv6},
           .source = config.transparency.source == Source::client    ? SourceChoice::client
                     : config.transparency.source == Source::address ? SourceChoice::address
                                                                     : SourceChoice::self,

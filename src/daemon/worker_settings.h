@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "config/config.h"
+#include "intercept/plan.h"
 #include "proxy/settings.h"
 
 namespace limpid {
@@ -21,6 +22,6 @@ inline constexpr std::uint32_t most_pipes = 256;
 [[nodiscard]] std::uint64_t session_budget(std::uint64_t descriptors, std::uint64_t others);
 
 // `most_sessions`: the budget; the configuration may want less.
-[[nodiscard]] PathSettings path_settings(const Config& config, std::uint64_t most_sessions);
+[[nodiscard]] PathSettings path_settings(const Config& config, std::uint64_t most_sessions, const ListenerPorts& ports);
 
 }  // namespace limpid

@@ -20,7 +20,7 @@ TEST(PathSettings, HaveAsManySessionsAsAreWantedWhereThatFits) {
   Config config;
   for (const auto& [wanted, sessions] : {std::pair{0, 7}, {5, 5}, {1'000'000, 7}}) {
     config.limits.sessions = static_cast<std::uint64_t>(wanted);
-    EXPECT_EQ(path_settings(config, 7).sessions_max, sessions);
+    EXPECT_EQ(path_settings(config, 7, {}).sessions_max, sessions);
   }
 }
 
@@ -28,7 +28,7 @@ TEST(PathSettings, SayWhatTheConfigurationSays) {
   Config config;
   config.transparency = {.source = Source::address, .keep_port = KeepPort::prefer};
   config.intercept.local = true;
-  const PathSettings settings = path_settings(config, 7);
+  const PathSettings settings = path_settings(config, 7, {});
   EXPECT_EQ(settings.source, SourceChoice::address);
   EXPECT_FALSE(settings.require_port);
   EXPECT_TRUE(settings.local);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -33,10 +34,17 @@ NetlinkMessage rule_message(int type, int flags, const FibRule& rule) {
   fib_rule_hdr header{};
   header.family = byte(rule.family);
   header.action = is_lookup ? FR_ACT_TO_TBL : FR_ACT_GOTO;
+  if (rule.from) header.src_len = byte(rule.from->address.bits());
   NetlinkMessage message = netlink_message(type, NLM_F_REQUEST | flags, &header, sizeof header);
   put(message, FRA_PRIORITY, rule.priority);
   put(message, is_lookup ? FRA_TABLE : FRA_GOTO, rule.target);
   CHECK(nla_put_u8(message.get(), FRA_PROTOCOL, rule.protocol) == 0);
+  if (rule.from) {
+    put(message, FRA_SRC, rule.from->address);
+    CHECK(nla_put_u8(message.get(), FRA_IP_PROTO, IPPROTO_TCP) == 0);
+    const fib_rule_port_range port{.start = rule.from->port, .end = rule.from->port};
+    CHECK(nla_put(message.get(), FRA_SPORT_RANGE, sizeof port, &port) == 0);
+  }
   if (!rule.interface.empty()) CHECK(nla_put_string(message.get(), FRA_IIFNAME, rule.interface.c_str()) == 0);
   if (rule.mark.mask != 0) {
     put(message, FRA_FWMARK, rule.mark.bits);
@@ -59,6 +67,19 @@ NetlinkMessage route_message(int type, int flags, const FibRoute& route) {
 
 std::uint32_t number(const nlattr* attribute) { return attribute == nullptr ? 0 : nla_get_u32(attribute); }
 
+// "from" one address and one port, over TCP; nothing where the rule says less, or something else.
+std::optional<Endpoint> source_of(const fib_rule_hdr& header, nlattr* const* attributes) {
+  const nlattr* const address = attributes[FRA_SRC];
+  const nlattr* const ports = attributes[FRA_SPORT_RANGE];
+  if (address == nullptr || ports == nullptr || nla_len(ports) != sizeof(fib_rule_port_range)) return std::nullopt;
+  if (attributes[FRA_IP_PROTO] == nullptr || nla_get_u8(attributes[FRA_IP_PROTO]) != IPPROTO_TCP) return std::nullopt;
+  fib_rule_port_range range{};
+  std::memcpy(&range, nla_data(ports), sizeof range);
+  const Address from = Address::from_bytes(header.family, nla_data(address));
+  if (range.start != range.end || header.src_len != from.bits()) return std::nullopt;
+  return Endpoint{from, range.start};
+}
+
 FibRule rule_of(const NetlinkAnswer& answer) {
   const auto* const header = static_cast<const fib_rule_hdr*>(nlmsg_data(answer.message()));
   nlattr* attributes[FRA_MAX + 1] = {};
@@ -66,6 +87,7 @@ FibRule rule_of(const NetlinkAnswer& answer) {
   FibRule rule;
   rule.family = header->family;
   rule.priority = number(attributes[FRA_PRIORITY]);
+  rule.from = source_of(*header, attributes);
   if (attributes[FRA_IIFNAME] != nullptr) rule.interface = nla_get_string(attributes[FRA_IIFNAME]);
   rule.mark = {number(attributes[FRA_FWMARK]), number(attributes[FRA_FWMASK])};
   rule.action = header->action == FR_ACT_GOTO ? FibRule::Action::go_to : FibRule::Action::lookup;

@@ -21,7 +21,8 @@ class Fib {
   [[nodiscard]] Result<> remove(const FibRule& rule);  // removing what is not there succeeds
   [[nodiscard]] Result<> remove(const FibRoute& route);
 
-  // All fib rules of a family, other people's too; what FibRule has no word for (from, to, ports) is not told.
+  // All fib rules of a family, other people's too; what FibRule has no word for (to, networks, other ports) is not
+  // told.
   [[nodiscard]] Result<std::vector<FibRule>> rules(int family);
   // The routes of one table, as far as their protocols go: whose they are. An empty table need not exist.
   [[nodiscard]] Result<std::vector<FibRoute>> routes(int family, std::uint32_t table);

@@ -187,13 +187,19 @@ Result<Installation> Installation::install(const Plan& plan, const Conditions& c
 Result<> Installation::change(const Plan& plan, const Conditions& conditions) {
   const bool same_plan = plan == state_->plan;
   if (same_plan && conditions == state_->conditions) return {};
-  CHECK(state_->has_table && fib_rules(plan) == fib_rules(state_->plan) &&
-        fib_routes(plan) == fib_routes(state_->plan));
+  CHECK(state_->has_table && fib_routes(plan) == fib_routes(state_->plan));
+  // What is added stays until the end, for sessions may go on by it.
+  for (const FibRule& rule : fib_rules(plan)) {
+    if (std::ranges::find(state_->rules, rule) != state_->rules.end()) continue;
+    if (Result<> added = state_->fib.add(rule); !added) return added;
+    state_->rules.push_back(rule);
+  }
   std::string text = transition({state_->plan, state_->conditions}, {plan, conditions});
   const bool is_closed = plan.settings.without_us == WithoutUs::closed;
   if (!same_plan && is_closed) text += renewed_guard(plan);
   if (!same_plan && !is_closed && state_->has_guard) text += "delete table inet limpid_guard\n";
-  if (Result<> done = without_output(state_->nft.run(text), "change the table inet limpid"); !done) return done;
+  if (!text.empty())
+    if (Result<> done = without_output(state_->nft.run(text), "change the table inet limpid"); !done) return done;
   state_->plan = plan;
   state_->conditions = conditions;
   if (same_plan) return {};

@@ -28,7 +28,7 @@ class Installation {
   ~Installation();  // withdraws; the guard stays if the plan says closed
 
   // One transaction. Where only `taking` differs, only the port sets change. The plan may differ in all but the marks,
-  // the fib rules and the sockets.
+  // the table, the priorities and the sockets; of upstreams there may be more, never fewer.
   [[nodiscard]] Result<> change(const Plan& plan, const Conditions& conditions);
   [[nodiscard]] Result<> change(const Conditions& conditions) { return change(plan(), conditions); }
 

@@ -8,11 +8,14 @@ namespace {
 
 Chain local_chain(const Plan& plan) {
   Lines rules;
-  if (!plan.settings.udp.empty()) rules.push_back("meta l4proto udp goto local_udp");
+  const bool takes_udp = plan.settings.local && !plan.settings.udp.empty();
+  if (takes_udp) rules.push_back("meta l4proto udp goto local_udp");
   rules.push_back("meta l4proto != tcp accept");
   rules.push_back(fmt::format("{} goto ours", has("meta mark", plan.settings.own_mark)));
-  add_own_exceptions(plan, rules);
-  rules.push_back(fmt::format("{} goto local_syn", new_connection));
+  if (plan.settings.local) {
+    add_own_exceptions(plan, rules);
+    rules.push_back(fmt::format("{} goto local_syn", new_connection));
+  }
   rules.push_back(
       "# Only connections that were taken: those from before, accepted ones and the kernel's resets go their way.");
   for (const int family : families(plan)) {
@@ -56,9 +59,14 @@ Chain ours_chain(const Plan& plan) {
   Chain chain{"ours", "", {}};
   for (const int family : families(plan)) {
     const Words word = words(family);
-    chain.rules.push_back(
-        fmt::format("tcp flags & rst == rst delete @taken{} {{ {ip} daddr . tcp dport . {ip} saddr . tcp sport }}",
-                    word.digit, fmt::arg("ip", word.ip)));
+    const std::string reverse = fmt::format("{ip} daddr . tcp dport . {ip} saddr . tcp sport", fmt::arg("ip", word.ip));
+    chain.rules.push_back(fmt::format("tcp flags & rst == rst delete @taken{} {{ {} }}", word.digit, reverse));
+    if (!plan.steers_answers()) continue;
+    // What the server on this machine will answer is addressed to the client, whose address we have borrowed.
+    const std::string to_a_server_here =
+        fmt::format("meta nfproto ipv{} {} fib saddr type != local fib daddr type local", word.digit, new_connection);
+    chain.rules.push_back(fmt::format("{} delete @closing{} {{ {} }}", to_a_server_here, word.digit, reverse));
+    chain.rules.push_back(fmt::format("{} update @taken{} {{ {} }}", to_a_server_here, word.digit, reverse));
   }
   return chain;
 }
@@ -73,8 +81,8 @@ void add_local_chains(const Plan& plan, Table& table) {
   table.chains.push_back({"steer", "", {give(plan.settings.local_mark) + " accept"}});
   table.chains.push_back(ours_chain(plan));
   for (const int family : families(plan)) table.chains.push_back(local_taken_chain(family));
-  table.chains.push_back(local_syn_chain(plan));
-  if (!plan.settings.udp.empty()) table.chains.push_back(local_udp_chain(plan));
+  if (plan.settings.local) table.chains.push_back(local_syn_chain(plan));
+  if (plan.settings.local && !plan.settings.udp.empty()) table.chains.push_back(local_udp_chain(plan));
   table.chains.push_back(local_chain(plan));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The rules for connections that this machine itself opens (`local = true`): marked on the way out, which routes them
-// to lo and back in. Pure.
+// The rules for connections that this machine itself opens (`local = true`), and for what its servers answer to clients
+// whose address we have borrowed: marked on the way out, which routes them to lo and back in. Pure.
 #pragma once
 #include "intercept/rule_words.h"
 

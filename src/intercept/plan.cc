@@ -1,17 +1,50 @@
 // SPDX-License-Identifier: MIT
 #include "intercept/plan.h"
 
+#include <algorithm>
+
 namespace limpid {
 namespace {
+
+bool is_loopback(const Address& address) {
+  return address.family() == AF_INET ? address.bytes()[0] == 127 : address == Address::loopback(AF_INET6);
+}
 
 char digit(int family) { return family == AF_INET ? '4' : '6'; }
 
 }  // namespace
 
+bool Plan::steers_answers() const {
+  return std::ranges::any_of(upstreams, [](const Endpoint& upstream) { return !is_loopback(upstream.address); });
+}
+
+bool wants_kernel(const Config& config) { return config.intercept.is_wanted() || borrows_addresses(config); }
+
+bool borrows_addresses(const Config& config) {
+  return std::ranges::any_of(config.listeners, [&](const ListenerSettings& listener) {
+    if (listener.accept == Accept::transparent || listener.action == action_rules) return true;
+    const auto upstream = std::ranges::find(config.upstreams, listener.action, &Upstream::name);
+    return upstream != config.upstreams.end() &&
+           (upstream->source != UpstreamSource::self || upstream->when_down == WhenDown::direct);
+  });
+}
+
+std::vector<Endpoint> upstreams_that_see_clients(const Config& config) {
+  std::vector<Endpoint> endpoints;
+  for (const Upstream& upstream : config.upstreams)
+    if (upstream.source != UpstreamSource::self)
+      endpoints.insert(endpoints.end(), upstream.address.begin(), upstream.address.end());
+  std::ranges::sort(endpoints);
+  endpoints.erase(std::ranges::unique(endpoints).begin(), endpoints.end());
+  return endpoints;
+}
+
 std::string FibRule::text() const {
   std::string text = fmt::format("-{} rule add priority {}", digit(family), priority);
+  if (from) text += fmt::format(" from {}", from->address.text());
   if (!interface.empty()) text += fmt::format(" iif {}", interface);
   if (mark.mask != 0) text += fmt::format(" fwmark {}", mark.text());
+  if (from) text += fmt::format(" ipproto tcp sport {}", from->port);
   return text + fmt::format(" {} {} protocol {}", action == Action::lookup ? "lookup" : "goto", target, protocol);
 }
 
@@ -45,6 +78,17 @@ std::vector<FibRule> fib_rules(const Plan& plan) {
                      .mark = settings.local_mark,
                      .action = lookup,
                      .target = settings.table});
+    // What upstreams on the loopback addresses answer to clients whose address we have borrowed. No rule of nftables
+    // comes before the look-up of a route, which fails for a loopback source to anywhere else.
+    for (const Endpoint& upstream : plan.upstreams)
+      if (upstream.family() == family && is_loopback(upstream.address))
+        rules.push_back({.family = family,
+                         .priority = priority + 1,
+                         .from = upstream,
+                         .interface = "lo",
+                         .mark = {},
+                         .action = lookup,
+                         .target = settings.table});
     // Diverted packets: whatever their destination, they are delivered to this machine.
     rules.push_back({.family = family,
                      .priority = priority,

@@ -48,6 +48,10 @@ struct Cgroup {
 // What does not change while we run.
 struct Plan {
   Intercept settings;
+  // Flows that do not come by interception go to their servers in the client's name: from listeners of the user's.
+  bool borrows = false;
+  // Upstreams that see their client's address. What one on this machine answers must not leave it.
+  std::vector<Endpoint> upstreams{};
   ListenerPorts ports;
   DatagramPorts udp4{}, udp6{};
   bool handover = false;  // there are sets of flows that the kernel forwards by itself
@@ -55,6 +59,10 @@ struct Plan {
   uid_t worker_uid = 0;
   std::optional<Cgroup> cgroup;
 
+  // Nothing of the kernel, not even the table that is the lock.
+  [[nodiscard]] bool is_empty() const { return !settings.is_wanted() && !borrows; }
+  // Something on this machine may be told from its packets alone, by an address that others use as well.
+  [[nodiscard]] bool steers_answers() const;
   [[nodiscard]] const DatagramPorts& udp(int family) const { return family == AF_INET ? udp4 : udp6; }
   bool operator==(const Plan&) const = default;
 };
@@ -78,8 +86,9 @@ struct FibRule {
 
   int family = AF_INET;
   std::uint32_t priority = 0;
-  std::string interface;  // "iif", or empty
-  Mark mark;              // mask 0: the rule does not look at it
+  std::optional<Endpoint> from{};  // of TCP: that address and port alone
+  std::string interface;           // "iif", or empty
+  Mark mark;                       // mask 0: the rule does not look at it
   Action action = Action::lookup;
   std::uint32_t target = 0;  // the table looked up, or the priority gone to
   std::uint8_t protocol = limpid_protocol;
@@ -99,6 +108,13 @@ struct FibRoute {
   [[nodiscard]] std::string text() const;
   bool operator==(const FibRoute&) const = default;
 };
+
+// Whether the configuration asks anything of the kernel but sockets.
+[[nodiscard]] bool wants_kernel(const Config& config);
+// What the configuration asks of the kernel for flows that do not come by interception: Plan::borrows and
+// Plan::upstreams.
+[[nodiscard]] bool borrows_addresses(const Config& config);
+[[nodiscard]] std::vector<Endpoint> upstreams_that_see_clients(const Config& config);
 
 // The families that have a listener.
 [[nodiscard]] std::vector<int> families(const Plan& plan);

@@ -9,6 +9,7 @@
 namespace limpid {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 
 std::vector<std::string> texts(const auto& things) {
@@ -35,6 +36,37 @@ TEST(Plan, HasTheSameForEachFamilyThatIsServedWhateverTheInterfaces) {
   EXPECT_EQ(fib_rules(plan).size(), 6U);
   plan.ports = {};
   EXPECT_TRUE(fib_rules(plan).empty() && fib_routes(plan).empty());
+}
+
+TEST(Plan, HasARuleMoreForAnUpstreamOnALoopbackAddress) {
+  Plan plan = example_plan();
+  plan.upstreams = {*Endpoint::parse("127.0.0.1:8080"), *Endpoint::parse("192.0.2.7:80"), *Endpoint::parse("[::1]:81")};
+  const std::vector<std::string> rules = texts(fib_rules(plan));
+  EXPECT_EQ(rules.size(), 8U);
+  EXPECT_THAT(
+      rules,
+      Contains("-4 rule add priority 101 from 127.0.0.1 iif lo ipproto tcp sport 8080 lookup 5300 protocol 153"));
+  EXPECT_THAT(rules,
+              Contains("-6 rule add priority 101 from ::1 iif lo ipproto tcp sport 81 lookup 5300 protocol 153"));
+}
+
+TEST(Plan, IsEmptyWhereListenersTakeSocketsAlone) {
+  Config config;
+  config.upstreams.emplace_back().name = "web";
+  config.listeners.emplace_back().action = "web";
+  EXPECT_FALSE(wants_kernel(config));
+  config.upstreams[0].source = UpstreamSource::client;
+  EXPECT_TRUE(wants_kernel(config));
+  config.upstreams[0].source = UpstreamSource::self;
+  config.upstreams[0].when_down = WhenDown::direct;
+  EXPECT_TRUE(wants_kernel(config));
+  config.upstreams[0].when_down = WhenDown::reject;
+  config.listeners[0].accept = Accept::transparent;
+  EXPECT_TRUE(wants_kernel(config));
+  config.listeners[0].accept = Accept::proxy_protocol;
+  EXPECT_FALSE(wants_kernel(config));
+  config.listeners[0].action = action_rules;
+  EXPECT_TRUE(wants_kernel(config));
 }
 
 }  // namespace

@@ -76,8 +76,6 @@ std::string divert(const Plan& plan, const Conditions& conditions) {
                      give(plan.settings.mark));
 }
 
-constexpr std::string_view unmarked_comment = "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.";
-
 // For packets of a transparent socket that has no mark of ours.
 Chain unmarked_chain(const Plan& plan, std::string name, std::string take) {
   return {std::move(name),
@@ -95,7 +93,7 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
       "# Sessions of ours, and ICMP errors about them; and a server's on the clients' side. One look-up for both.",
       fmt::format("{} vmap {{ {} : goto divert, {} : {} }}", mark_of_socket(settings), of_accepted(settings),
                   of_upstream(settings), conditions.is_one_hook() ? "goto divert" : "return"),
-      std::string(unmarked_comment),
+      "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.",
       "tcp dport @tcp_ports socket transparent 1 goto divert_unmarked",
   };
   if (conditions.is_one_hook()) rules.push_back("tcp sport @tcp_ports socket transparent 1 goto divert_unmarked");
@@ -135,9 +133,14 @@ Chain zone_chain(const Plan& plan) {
 // ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
 Lines servers_rules(const Intercept& settings, std::string_view unmarked) {
-  return {"# Divert: sessions of ours, and ICMP errors about them.",
-          fmt::format("{} == {} {} accept", mark_of_socket(settings), of_upstream(settings), give(settings.mark)),
-          std::string(unmarked_comment), fmt::format("tcp sport @tcp_ports socket transparent 1 goto {}", unmarked)};
+  Lines rules = {
+      "# Divert: sessions of ours, and ICMP errors about them.",
+      fmt::format("{} == {} {} accept", mark_of_socket(settings), of_upstream(settings), give(settings.mark))};
+  if (settings.is_wanted()) {
+    rules.push_back("# TIME_WAIT of ours: \"socket mark\" does not see it.");
+    rules.push_back(fmt::format("tcp sport @tcp_ports socket transparent 1 goto {}", unmarked));
+  }
+  return rules;
 }
 
 // Behind a hook of its own the packets of the clients' side come by as well.
@@ -154,7 +157,8 @@ void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
     table.chains.push_back({"servers", "", servers_rules(plan.settings, "divert_unmarked")});
     return;
   }
-  table.chains.push_back(unmarked_chain(plan, "servers_unmarked", give(plan.settings.mark) + " accept"));
+  if (plan.settings.is_wanted())
+    table.chains.push_back(unmarked_chain(plan, "servers_unmarked", give(plan.settings.mark) + " accept"));
   Lines udp;
   if (!plan.settings.udp.empty())
     udp.push_back(fmt::format("meta l4proto udp {}", conditions.zones ? "return" : "goto udp_answers"));
@@ -167,8 +171,20 @@ void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
 
 // ---- All together. A chain stands before those that jump to it.
 
+// Without interception: what comes back to sessions that have their client's address.
+void add_answers(const Plan& plan, const Conditions& conditions, Table& table) {
+  table.chains.push_back(from_here_chain(plan));
+  add_servers(plan, conditions, table);
+  table.chains.push_back(clients_chain(plan, conditions));
+}
+
 Table table_of(const Plan& plan, const Conditions& conditions) {
   Table table;
+  if (!plan.settings.is_wanted()) {
+    add_answers(plan, conditions, table);
+    if (plan.steers_answers()) add_local_chains(plan, table);
+    return table;
+  }
   add_common_sets(plan, table);
   // The ports again, but only while we take new connections; @tcp_ports is for sessions that live.
   table.sets.push_back(interval_set("take_tcp", "inet_service", conditions.taking ? ports(plan.settings.tcp) : ""));
@@ -185,7 +201,7 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   add_servers(plan, conditions, table);
   table.chains.push_back(clients_chain(plan, conditions));
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
-  if (plan.settings.local) add_local_chains(plan, table);
+  if (plan.settings.local || plan.steers_answers()) add_local_chains(plan, table);
   return table;
 }
 
@@ -193,6 +209,7 @@ constexpr std::string_view owned = "\tflags owner;\n";
 
 // Empties and fills @take_tcp and @take_udp.
 std::string retake(const Plan& plan, bool taking) {
+  if (!plan.settings.is_wanted()) return {};
   std::string text = "flush set inet limpid take_tcp\n";
   if (taking && !plan.settings.tcp.empty())
     text += fmt::format("add element inet limpid take_tcp {{ {} }}\n", ports(plan.settings.tcp));

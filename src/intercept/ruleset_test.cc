@@ -125,7 +125,7 @@ table inet limpid {
 	chain servers {
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		# TIME_WAIT of ours: "socket mark" does not see it.
 		tcp sport @tcp_ports socket transparent 1 goto divert_unmarked
 	}
 	chain clients {
@@ -294,7 +294,7 @@ table inet limpid {
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		# TIME_WAIT of ours: "socket mark" does not see it.
 		tcp sport @tcp_ports socket transparent 1 goto servers_unmarked
 	}
 	chain servers_after_nat {
@@ -304,7 +304,7 @@ table inet limpid {
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		# TIME_WAIT of ours: "socket mark" does not see it.
 		tcp sport @tcp_ports socket transparent 1 goto servers_unmarked
 	}
 	chain clients {
@@ -456,6 +456,22 @@ TEST(Ruleset, TakesNobodysPacketsButThisMachinesWithoutInterfaces) {
 }
 
 TEST(Guard, IsNobodysTable) { EXPECT_THAT(guard(example_plan()), Not(HasSubstr("owner"))); }
+
+TEST(Ruleset, WithoutInterceptionIsAboutAnswersAlone) {
+  Plan plan{.settings = {}, .borrows = true, .ports = {.ipv4 = 40001, .ipv6 = 40002}, .cgroup = {}};
+  const std::string text = ruleset(plan, {.taking = true});
+  EXPECT_EQ(count(text, "hook"), 1U);
+  EXPECT_THAT(text, Not(HasSubstr("@tcp_ports")));
+  EXPECT_THAT(text, Not(HasSubstr("set take_tcp")));
+  EXPECT_EQ(transition({plan, {}}, {plan, {.taking = true}}), "");
+
+  // One on this machine's own addresses can only be told by what we have sent it.
+  plan.upstreams = {*Endpoint::parse("192.0.2.7:80")};
+  const std::string with_answers = ruleset(plan, {.taking = true});
+  EXPECT_THAT(with_answers, HasSubstr("type route hook output"));
+  EXPECT_THAT(with_answers, HasSubstr("fib saddr type != local fib daddr type local update @taken4"));
+  EXPECT_THAT(with_answers, Not(HasSubstr("local_syn")));
+}
 
 }  // namespace
 }  // namespace limpid

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "base/check.h"
 
@@ -31,18 +32,44 @@ Option transparent(int family) {
   return family == AF_INET ? Option{SOL_IP, IP_TRANSPARENT, 1} : Option{SOL_IPV6, IPV6_TRANSPARENT, 1};
 }
 
-// What both legs of a session have in common; 0 or errno.
-int set_leg_options(int fd, int family, Mark mark) {
-  const Option options[] = {{SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)},
-                            transparent(family),
-                            {SOL_SOCKET, SO_REUSEADDR, 1},  // a TIME_WAIT on the kept 4-tuple must not stop bind(2)
-                            {SOL_SOCKET, SO_OOBINLINE, 1},
-                            {SOL_SOCKET, SO_KEEPALIVE, 1},
-                            {IPPROTO_TCP, TCP_NODELAY, 1}};
+int set_all(int fd, std::span<const Option> options) {
   for (const Option& option : options)
     if (const int refusal = set_option(fd, option)) return refusal;
+  return 0;
+}
+
+// What both legs of a session have in common; 0 or errno.
+int set_stream_options(int fd) {
+  constexpr Option options[] = {{SOL_SOCKET, SO_REUSEADDR, 1},  // a TIME_WAIT on the kept 4-tuple must not stop bind(2)
+                                {SOL_SOCKET, SO_OOBINLINE, 1},
+                                {SOL_SOCKET, SO_KEEPALIVE, 1},
+                                {IPPROTO_TCP, TCP_NODELAY, 1}};
+  if (const int refusal = set_all(fd, options)) return refusal;
   return set_linger(fd, true);
 }
+
+// The same where they stand at anybody's address.
+int set_leg_options(int fd, int family, Mark mark) {
+  const Option options[] = {{SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)}, transparent(family)};
+  if (const int refusal = set_all(fd, options)) return refusal;
+  return set_stream_options(fd);
+}
+
+// An IPv6 one is for IPv6 alone, so that both families can be told apart by their sockets.
+Result<Fd> bound_socket(const Endpoint& at, const std::string& context, std::span<const Option> options) {
+  Fd fd(::socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return errno_failure(context + ": socket", errno);
+  if (const int refusal = set_all(fd.raw(), options)) return errno_failure(context + ": setsockopt", refusal);
+  if (at.family() == AF_INET6)
+    if (const int refusal = set_option(fd.raw(), {SOL_IPV6, IPV6_V6ONLY, 1}))
+      return errno_failure(context + ": IPV6_V6ONLY", refusal);
+  if (const int refusal = bind_to(fd.raw(), at)) return errno_failure(context + ": bind", refusal);
+  return fd;
+}
+
+constexpr int fast_open_queue = 32;   // connections whose handshake is not over yet
+constexpr int silent_for = 32;        // seconds
+constexpr int longest_queue = 65535;  // the kernel caps it at net.core.somaxconn
 
 }  // namespace
 
@@ -61,8 +88,31 @@ Result<Fd> listen_transparent(const Endpoint& at, Mark mark) {
     if (const int refusal = set_option(fd.raw(), {SOL_IPV6, IPV6_V6ONLY, 1}))
       return errno_failure(context + ": IPV6_V6ONLY", refusal);
   if (const int refusal = bind_to(fd.raw(), at)) return errno_failure(context + ": bind", refusal);
-  // The kernel caps the backlog at net.core.somaxconn.
-  if (::listen(fd.raw(), 65535) != 0) return errno_failure(context, errno);
+  if (::listen(fd.raw(), longest_queue) != 0) return errno_failure(context, errno);
+  return fd;
+}
+
+Result<> expect_free(const Endpoint& at) {
+  const std::string context = "listen on " + at.text();
+  constexpr Option options[] = {{SOL_SOCKET, SO_REUSEADDR, 1}};
+  const Result<Fd> fd = bound_socket(at, context, options);
+  if (!fd) return std::unexpected(fd.error());
+  if (::listen(fd->raw(), 1) != 0) return errno_failure(context, errno);
+  return {};
+}
+
+Result<Fd> listen_as_service(const Endpoint& at, const ServiceOptions& options) {
+  const std::string context = "listen on " + at.text();
+  std::vector<Option> wanted = {{SOL_SOCKET, SO_REUSEADDR, 1}, {SOL_SOCKET, SO_REUSEPORT, 1}};
+  if (options.transparent) wanted.push_back(transparent(at.family()));
+  if (options.fast_open) {
+    wanted.push_back({IPPROTO_TCP, TCP_FASTOPEN, fast_open_queue});
+    wanted.push_back({IPPROTO_TCP, TCP_DEFER_ACCEPT, silent_for});
+  }
+  Result<Fd> fd = bound_socket(at, context, wanted);
+  if (!fd) return fd;
+  if (const int refusal = set_stream_options(fd->raw())) return errno_failure(context + ": setsockopt", refusal);
+  if (::listen(fd->raw(), longest_queue) != 0) return errno_failure(context, errno);
   return fd;
 }
 
@@ -90,6 +140,18 @@ std::expected<Accepted, int> accept_client(int listener) {
   length = sizeof storage;
   if (::getsockname(fd.raw(), reinterpret_cast<sockaddr*>(&storage), &length) != 0) return std::unexpected(errno);
   return Accepted{std::move(fd), client, Endpoint::from_sockaddr(storage)};
+}
+
+int give_mark(int fd, Mark mark) { return set_option(fd, {SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)}); }
+
+bool is_own_address(const Address& address) {
+  // To itself a machine speaks from the same address, or from the loopback one. bind(2) would not tell: with
+  // net.ipv4.ip_nonlocal_bind it takes any.
+  constexpr std::uint16_t any_port = 9;
+  const Fd fd(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.is_open() || start_connect(fd.raw(), {address, any_port}) != 0) return false;
+  const Result<Endpoint> source = local_endpoint(fd.raw());
+  return source && (source->address == address || source->address == Address::loopback(address.family()));
 }
 
 bool is_from_loopback(int accepted_fd, int family) {
@@ -160,6 +222,18 @@ int start_connect(int fd, const Endpoint& destination) {
   sockaddr_storage storage;
   const socklen_t length = destination.to_sockaddr(storage);
   return ::connect(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0 ? 0 : errno;
+}
+
+int start_connect_with(int fd, const Endpoint& destination, std::span<const char> first, std::size_t& taken) {
+  taken = 0;
+  sockaddr_storage storage;
+  const socklen_t length = destination.to_sockaddr(storage);
+  const ssize_t n = ::sendto(fd, first.data(), first.size(), MSG_FASTOPEN | MSG_NOSIGNAL,
+                             reinterpret_cast<const sockaddr*>(&storage), length);
+  if (n < 0 && errno == EOPNOTSUPP) return start_connect(fd, destination);  // net.ipv4.tcp_fastopen has it off
+  if (n < 0) return errno;
+  taken = static_cast<std::size_t>(n);
+  return EINPROGRESS;
 }
 
 int pending_error(int fd) {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <expected>
+#include <span>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -18,6 +19,18 @@ namespace limpid {
 // sends a reset, never an end of file that would pass for the end of the data), TCP_NODELAY, SO_OOBINLINE,
 // SO_KEEPALIVE, and IP_PKTINFO (is_from_loopback). Needs CAP_NET_ADMIN or CAP_NET_RAW.
 [[nodiscard]] Result<Fd> listen_transparent(const Endpoint& at, Mark mark);
+
+// The same for a service of this machine's own: neither marked nor transparent unless so told, and refused where
+// somebody listens already. `fast_open`: data may come with the SYN (RFC 7413), and what has said nothing is kept from
+// accept(2) for half a minute (TCP_DEFER_ACCEPT, tcp(7)).
+struct ServiceOptions {
+  bool transparent = false;
+  bool fast_open = false;
+  bool operator==(const ServiceOptions&) const = default;
+};
+[[nodiscard]] Result<Fd> listen_as_service(const Endpoint& at, const ServiceOptions& options);
+// Does nobody listen there yet? The sockets of a group (SO_REUSEPORT) do not refuse another of the same user's.
+[[nodiscard]] Result<> expect_free(const Endpoint& at);
 
 [[nodiscard]] Result<Endpoint> local_endpoint(int fd);
 
@@ -32,6 +45,12 @@ struct Accepted {
 };
 // accept4(2), non-blocking. Errno otherwise.
 [[nodiscard]] std::expected<Accepted, int> accept_client(int listener);
+
+// 0 or errno. Needs CAP_NET_RAW or CAP_NET_ADMIN.
+[[nodiscard]] int give_mark(int fd, Mark mark);
+
+// Is it an address of this machine, or one that stands for it?
+[[nodiscard]] bool is_own_address(const Address& address);
 
 // Did the connection come over the loopback interface, that is: did this machine open it itself?
 [[nodiscard]] bool is_from_loopback(int accepted_fd, int family);
@@ -56,6 +75,11 @@ struct Accepted {
 
 // connect(2), not waiting: 0 (connected), EINPROGRESS, or the refusal.
 [[nodiscard]] int start_connect(int fd, const Endpoint& destination);
+
+// The same with the first bytes in the SYN, if the kernel has a cookie for the destination (TCP Fast Open, RFC 7413);
+// `taken`: how many it will send by itself.
+[[nodiscard]] int start_connect_with(int fd, const Endpoint& destination, std::span<const char> first,
+                                     std::size_t& taken);
 
 // The pending error of a socket, 0 if there is none (SO_ERROR).
 [[nodiscard]] int pending_error(int fd);

@@ -39,14 +39,18 @@ Address next_of(const Address& address) {
   return Address::from_bytes(address.family(), bytes.data());
 }
 
+std::uint32_t place_of_upstream(const PolicySource& source, std::string_view name) {
+  const auto found = std::ranges::find(source.upstreams, name, &Upstream::name);
+  CHECK(found != source.upstreams.end());
+  return static_cast<std::uint32_t>(found - source.upstreams.begin());
+}
+
 Decision decision_of_rule(const PolicySource& source, std::uint32_t place) {
   const std::string& action = source.rules[place].action;
   if (action == action_direct) return {Action::direct, place};
   if (action == action_reject) return {Action::reject, place};
   if (action == action_drop) return {Action::drop, place};
-  const auto found = std::ranges::find(source.upstreams, action, &Upstream::name);
-  CHECK(found != source.upstreams.end());
-  return {Action::upstream, place, static_cast<std::uint32_t>(found - source.upstreams.begin())};
+  return {Action::upstream, place, place_of_upstream(source, action)};
 }
 
 }  // namespace
@@ -150,6 +154,18 @@ std::optional<Decision> Policy::decide(const Question& question) const {
     }
   }
   return Decision{};
+}
+
+const ListenerSettings* Policy::listener_at(const Endpoint& at) const {
+  const auto found = std::ranges::find_if(source_.listeners, [&](const ListenerSettings& listener) {
+    return std::ranges::find(listener.listen, at) != listener.listen.end();
+  });
+  return found == source_.listeners.end() ? nullptr : &*found;
+}
+
+std::optional<std::uint32_t> Policy::upstream_of(const ListenerSettings& listener) const {
+  if (listener.action == action_rules) return std::nullopt;
+  return place_of_upstream(source_, listener.action);
 }
 
 }  // namespace limpid

@@ -7,15 +7,17 @@
 #include <optional>
 
 #include "policy/host_table.h"
+#include "policy/listener.h"
 #include "policy/rule.h"
 #include "policy/rule_index.h"
 
 namespace limpid {
 
-// What the rules and upstreams are made of; crosses from the supervisor to the worker (policy_text.h).
+// What rules, upstreams and listeners are made of; crosses from the supervisor to the worker (policy_text.h).
 struct PolicySource {
   std::vector<Rule> rules;
   std::vector<Upstream> upstreams;
+  std::vector<ListenerSettings> listeners{};
   bool operator==(const PolicySource&) const = default;
 };
 
@@ -63,6 +65,11 @@ class Policy {
   [[nodiscard]] bool verifies_hosts() const { return verifies_hosts_; }
   [[nodiscard]] const Upstream& upstream(std::uint32_t place) const { return source_.upstreams[place]; }
   [[nodiscard]] const std::vector<Upstream>& upstreams() const { return source_.upstreams; }
+
+  // The user's listener there; null: none.
+  [[nodiscard]] const ListenerSettings* listener_at(const Endpoint& at) const;
+  // The upstream that all connections of such a listener go through; nothing: the rules decide.
+  [[nodiscard]] std::optional<std::uint32_t> upstream_of(const ListenerSettings& listener) const;
 
  private:
   struct Names {

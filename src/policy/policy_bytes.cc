@@ -13,6 +13,7 @@ concept ToReadOrWrite = std::is_same_v<std::remove_const_t<Object>, Value>;
 void each_member(ToReadOrWrite<PolicySource> auto& source, auto member) {
   member(source.rules);
   member(source.upstreams);
+  member(source.listeners);
 }
 void each_member(ToReadOrWrite<Rule> auto& rule, auto member) {
   member(rule.name);
@@ -39,11 +40,20 @@ void each_member(ToReadOrWrite<Upstream> auto& upstream, auto member) {
   member(upstream.source);
   member(upstream.when_down);
   member(upstream.hash);
+  member(upstream.fast_open);
   member(upstream.sessions);
   member(upstream.connect_timeout);
   member(upstream.check_interval);
   member(upstream.check);
   member(upstream.password);
+}
+void each_member(ToReadOrWrite<ListenerSettings> auto& listener, auto member) {
+  member(listener.name);
+  member(listener.listen);
+  member(listener.accept);
+  member(listener.trusted);
+  member(listener.action);
+  member(listener.fast_open);
 }
 
 class Writer {

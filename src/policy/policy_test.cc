@@ -205,6 +205,19 @@ TEST(Policy, DecidesAsAPlainReadingOfTheRulesWould) {
   EXPECT_GT(decided_by_rule, 5000U);
 }
 
+TEST(Policy, KnowsTheListenersOfTheUserByWhereTheyAre) {
+  const Endpoint here = *Endpoint::parse("192.0.2.1:443"), there = *Endpoint::parse("192.0.2.1:80");
+  PolicySource source;
+  source.upstreams = {upstream("one"), upstream("two")};
+  source.listeners = {{.name = "a", .listen = {here}, .trusted = {}, .action = "two"},
+                      {.name = "b", .listen = {there}, .trusted = {}}};
+  const Policy policy(source, seed);
+  EXPECT_EQ(policy.upstream_of(*policy.listener_at(here)), 1U);
+  EXPECT_EQ(policy.listener_at(there)->name, "b");
+  EXPECT_EQ(policy.upstream_of(*policy.listener_at(there)), std::nullopt);
+  EXPECT_EQ(policy.listener_at(*Endpoint::parse("192.0.2.2:80")), nullptr);
+}
+
 TEST(PolicyBytes, AreReadBackAsTheSamePolicy) {
   Chance chance;
   PolicySource source;
@@ -215,6 +228,12 @@ TEST(PolicyBytes, AreReadBackAsTheSamePolicy) {
   source.upstreams = {upstream("one"), upstream("two")};
   source.upstreams[1].password = "secret";
   source.upstreams[1].check = UpstreamCheck::handshake;
+  source.listeners = {{.name = "lb",
+                       .listen = {*Endpoint::parse("192.0.2.1:443")},
+                       .accept = Accept::transparent,
+                       .trusted = {*Prefix::parse("192.0.2.0/24")},
+                       .action = "one",
+                       .fast_open = true}};
   const std::string bytes = to_bytes(source);
   const Result<PolicySource> again = policy_from_bytes(bytes);
   ASSERT_TRUE(again);

@@ -72,9 +72,10 @@ struct Upstream {
   UpstreamSource source = UpstreamSource::self;
   WhenDown when_down = WhenDown::reject;
   Hash hash = Hash::off;
+  bool fast_open = false;      // the first bytes go with the SYN where they can
   std::uint64_t sessions = 0;  // at a time, an address; 0: no limit
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
-  std::chrono::milliseconds check_interval = std::chrono::seconds(10);
+  std::chrono::milliseconds check_interval = std::chrono::seconds(10);  // 0: in order
   UpstreamCheck check = UpstreamCheck::connect;
 
   std::string password{};  // what is in password_file

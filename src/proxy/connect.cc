@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "proxy/connect.h"
 
+#include <sys/socket.h>
+
 #include <cerrno>
+#include <span>
 
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -15,14 +18,40 @@ SourceKept first_step(const Session& session, const Flow& flow) {
   const PathSettings& settings = session.worker.settings();
   if (settings.source == SourceChoice::self) return SourceKept::no;
   if (settings.source == SourceChoice::address) return SourceKept::address;
-  const bool from_here = settings.local && is_from_loopback(session.client.fd(), flow.client.family());
+  const bool from_here =
+      settings.local && !session.listener && is_from_loopback(session.client.fd(), flow.client.family());
   return from_here ? SourceKept::address : SourceKept::port;
 }
 
 bool is_taken(int error) { return error == EADDRINUSE || error == EADDRNOTAVAIL; }
 
+// What goes with the SYN: where the client's bytes are, and how many the kernel has taken of them.
+struct Early {
+  std::span<const char> bytes;
+  std::size_t taken = 0;
+};
+
+constexpr std::size_t most_early_bytes = 1024;  // they fit into a SYN
+
+// What the client has said already; it stays where it is.
+Early early_bytes(Session& session, FirstBytes first_bytes) {
+  if (first_bytes == FirstBytes::later) return {};
+  const std::span<char> buffer = session.worker.buffer().first(most_early_bytes);
+  const ssize_t n = ::recv(session.client.fd(), buffer.data(), buffer.size(), MSG_PEEK);
+  session.client.unread();
+  return n > 0 ? Early{buffer.first(static_cast<std::size_t>(n))} : Early{};
+}
+
+// They have arrived, with the SYN.
+void count_as_sent(Session& session, const Early& early) {
+  if (early.taken == 0) return;
+  (void)::recv(session.client.fd(), nullptr, early.taken, MSG_TRUNC);  // not wanted a second time (tcp(7))
+  session.record.bytes_up += early.taken;
+  session.worker.counters().bytes_up.add(early.taken);
+}
+
 // One step: a socket that has started to connect from the source of this step. 0, EINPROGRESS or the refusal.
-int start(Session& session, SourceKept step, const Endpoint& to) {
+int start(Session& session, SourceKept step, const Endpoint& to, Early& early) {
   std::expected<Fd, int> fd = upstream_socket(to.family(), session.worker.settings().own_mark);
   if (!fd) return fd.error();
   if (step != SourceKept::no) {
@@ -31,7 +60,8 @@ int start(Session& session, SourceKept step, const Endpoint& to) {
     if (step == SourceKept::address) source.port = 0;
     if (const int refusal = bind_source(fd->raw(), source)) return refusal;
   }
-  const int started = start_connect(fd->raw(), to);
+  const int started =
+      early.bytes.empty() ? start_connect(fd->raw(), to) : start_connect_with(fd->raw(), to, early.bytes, early.taken);
   if (started != 0 && started != EINPROGRESS) return started;
   if (const int refusal = session.upstream.open(std::move(*fd))) return refusal;
   return started;
@@ -86,15 +116,16 @@ bool is_our_own(int error) {
   return reason == CloseReason::error || reason == CloseReason::source_unavailable || error == EAFNOSUPPORT;
 }
 
-Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to) {
+Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to, FirstBytes first_bytes) {
   Counters& counters = session.worker.counters();
+  Early early = early_bytes(session, first_bytes);
   SourceKept step = first;
-  int started = start(session, step, to);
+  int started = start(session, step, to, early);
   if (step == SourceKept::port && is_taken(started)) {
     counters.port_unavailable.add(1);
     if (session.worker.settings().require_port) co_return started;
     step = SourceKept::address;
-    started = start(session, step, to);
+    started = start(session, step, to, early);
   }
   if (step == SourceKept::address && is_taken(started)) counters.address_unavailable.add(1);
   if (started == 0 || started == EINPROGRESS) session.record.source_kept = step;
@@ -104,13 +135,18 @@ Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to) {
     // Writable without an error means connected.
     started = session.upstream.has_failed() ? pending_error(session.upstream.fd()) : 0;
   }
-  if (started == 0) count(counters, step);
+  if (started == 0) {
+    count(counters, step);
+    count_as_sent(session, early);
+  }
   co_return started;
 }
 
 Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow& flow) {
+  // A load balancer that tells its own address, or a listener's: it would come back, for ever.
+  if (session.listener && is_own_address(flow.destination.address)) co_return CloseReason::loop;
   session.enter(Session::Phase::connecting, session.worker.settings().connect_timeout);
-  const int error = co_await connect_from(session, first_step(session, flow), flow.destination);
+  const int error = co_await connect_from(session, first_step(session, flow), flow.destination, FirstBytes::later);
   if (session.ending()) co_return session.ending();
   if (error != 0) co_return connect_reason(error);
   co_return std::nullopt;

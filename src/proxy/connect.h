@@ -12,12 +12,16 @@ namespace limpid {
 class Session;
 
 // Opens session.upstream; a reason if it cannot be had. Fills record.source_kept and counts the steps of the ladder:
-// the client's address and port; its address and any port; refuse.
+// the client's address and port; its address and any port; refuse. What came by a listener of the user's does not go to
+// this machine itself: `loop`.
 Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow& flow);
 
+// The client's first bytes, if they have come already, may go with the SYN (TCP Fast Open, RFC 7413).
+enum class FirstBytes : bool { later, with_the_syn };
+
 // The same to any address, from the ladder's step `first` down. 0: connected; else errno, but -1 where the session is
-// ending or its time is over.
-Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to);
+// ending or its time is over. First bytes stay the client's until it is connected.
+Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to, FirstBytes first_bytes);
 
 // A failure of connect(2), or of what comes before it, that says nothing about the other end: descriptors and memory, a
 // source that cannot be had.

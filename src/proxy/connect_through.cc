@@ -128,7 +128,8 @@ SourceKept first_step(UpstreamSource source) {
 
 Task<Tried> try_member(Session& session, const Flow& flow, const Upstream& upstream, const Endpoint& address) {
   session.enter(Session::Phase::trying, std::min(upstream.connect_timeout, session.worker.settings().connect_timeout));
-  const int error = co_await connect_from(session, first_step(upstream.source), address);
+  const FirstBytes first_bytes = upstream.fast_open ? FirstBytes::with_the_syn : FirstBytes::later;
+  const int error = co_await connect_from(session, first_step(upstream.source), address, first_bytes);
   Tried tried = is_our_own(error) ? Tried::refused : Tried::down;
   if (error == 0) tried = co_await speak(session, flow, upstream);
   if (session.ending()) co_return Tried::ended;

@@ -62,9 +62,12 @@ HealthChecks::~HealthChecks() = default;
 void HealthChecks::adopt() {
   checks_.clear();
   const std::shared_ptr<const PathPolicy>& policy = worker_.policy();
-  for (std::uint32_t place = 0; place < policy->policy().upstreams().size(); ++place)
+  for (std::uint32_t place = 0; place < policy->policy().upstreams().size(); ++place) {
+    const Upstream& upstream = policy->policy().upstream(place);
+    if (upstream.check_interval == std::chrono::milliseconds::zero()) continue;
     for (const std::shared_ptr<Member>& member : policy->members(place))
-      checks_.push_back(std::make_unique<Check>(*this, policy, policy->policy().upstream(place), member));
+      checks_.push_back(std::make_unique<Check>(*this, policy, upstream, member));
+  }
 }
 
 void HealthChecks::settle() {

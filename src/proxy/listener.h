@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A socket that receives intercepted connections. Paused, it leaves them where they are: in the kernel's queue.
+// A socket that receives connections: intercepted ones, or those of a [[listener]] of the user's. Paused, it leaves
+// them where they are: in the kernel's queue.
 #pragma once
 #include "base/fd.h"
 #include "net/address.h"
@@ -11,8 +12,11 @@ class Worker;
 
 class Listener final : public Pollable {
  public:
-  // CHECKs that the descriptor is a socket of an IP family.
+  // CHECKs that the descriptor is a socket of an IP family. It is the user's where it is none of PathSettings::ports.
   Listener(Worker& worker, Fd fd);
+
+  // Ends for good if the policy has no such listener of the user's (any more).
+  void adopt();
 
   [[nodiscard]] int resume();  // 0 or errno
   void pause();
@@ -30,10 +34,12 @@ class Listener final : public Pollable {
   static constexpr int batch = 16;
 
   void take(struct Accepted accepted);
+  void take_for_the_user(struct Accepted accepted);
 
   Worker& worker_;
   Fd fd_;
   Endpoint endpoint_;
+  bool is_the_users_ = false;
   bool paused_ = true;
   bool dead_ = false;
   Reactor::Clock::time_point not_before_{};

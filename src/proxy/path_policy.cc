@@ -80,7 +80,10 @@ std::shared_ptr<Member> PathPolicy::choose(std::uint32_t upstream, const Address
     if ((!is_up && down == Down::never) || (settings.sessions != 0 && sessions >= settings.sessions)) continue;
     if (std::ranges::find(tried, member) != tried.end()) continue;
     // The greater, the better; the first of equals.
-    const std::pair rank(is_up, settings.hash == Hash::client ? weight(client, member->address) : ~sessions);
+    const bool in_order = settings.check_interval == std::chrono::milliseconds::zero();
+    const std::pair rank(is_up, settings.hash == Hash::client ? weight(client, member->address)
+                                : in_order                    ? std::uint64_t{0}
+                                                              : ~sessions);
     if (best && rank <= best_rank) continue;
     best = member;
     best_rank = rank;

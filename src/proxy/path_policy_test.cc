@@ -38,6 +38,15 @@ TEST(Upstream, GivesASessionToTheAddressThatHasFewest) {
   EXPECT_EQ(chosen(policy), "192.0.2.3:1");
 }
 
+TEST(Upstream, ThatIsNotCheckedIsTriedInItsOrder) {
+  PolicySource source = office({"192.0.2.1:1", "192.0.2.2:1"});
+  source.upstreams[0].check_interval = std::chrono::milliseconds::zero();
+  const PathPolicy policy(source, {}, nullptr);
+  const MemberUse busy(policy.members(0)[0]);
+  EXPECT_EQ(chosen(policy), "192.0.2.1:1");
+  EXPECT_EQ(chosen(policy, client, policy.members(0).first(1)), "192.0.2.2:1");
+}
+
 TEST(Upstream, PassesOverWhatIsDownOrTriedOrFull) {
   PolicySource source = office({"192.0.2.1:1", "192.0.2.2:1"});
   source.upstreams[0].sessions = 2;

@@ -4,41 +4,55 @@
 #include "proxy/connect.h"
 #include "proxy/connect_through.h"
 #include "proxy/first_bytes.h"
+#include "proxy/proxy_header.h"
 #include "proxy/relay.h"
 #include "proxy/worker.h"
 
 namespace limpid {
 namespace {
 
+// Of a listener whose connections all go through one upstream, or by the rules. Nothing: it takes a claim to tell.
+std::optional<Decision> decision_for(const Session& session, const Flow& flow, std::optional<Claim> claim) {
+  const Policy& policy = session.worker.policy()->policy();
+  if (session.listener) {
+    const ListenerSettings* const settings = policy.listener_at(*session.listener);
+    if (settings == nullptr) return Decision{Action::reject};  // a reload has taken it away
+    if (const std::optional<std::uint32_t> upstream = policy.upstream_of(*settings))
+      return Decision{.action = Action::upstream, .upstream = *upstream};
+  }
+  return session.worker.decide(flow, Protocol::tcp, claim);
+}
+
 // A rule that looks at the first bytes has the session wait for them, and so has an upstream that is told a host; no
 // other does.
 Task<Decision> decide(Session& session, const Flow& flow) {
   const Worker& worker = session.worker;
-  const std::optional<Decision> decision = worker.decide(flow, Protocol::tcp, std::nullopt);
+  const std::optional<Decision> decision = decision_for(session, flow, std::nullopt);
   if (decision && !worker.wants_host(*decision)) co_return *decision;
   const Identity identity = co_await identify(session);
   session.host = identity.host;
   session.record.host = session.host;
   session.record.app = identity.application;
-  const std::optional<Decision> by_claim =
-      worker.decide(flow, Protocol::tcp, Claim{session.host, identity.application});
+  const std::optional<Decision> by_claim = decision_for(session, flow, Claim{session.host, identity.application});
   co_return worker.verify(*by_claim, flow, session.host);
 }
 
 }  // namespace
 
-// The path of a connection: accept has happened, then identify, decide, connect, relay.
+// The path of a connection: accept has happened, then whose it is, identify, decide, connect, relay.
 Task<CloseReason> serve(Session& session) {
-  const Flow flow{session.record.client, session.record.destination};
   if (session.client.open(std::move(session.accepted)) != 0) co_return CloseReason::error;
+  if (session.listener) {
+    const std::optional<CloseReason> refused = co_await take_proxy_header(session);
+    if (refused) co_return *refused;
+  }
+  const Flow flow{session.record.client, session.record.destination};
 
   const Decision decision = co_await decide(session, flow);
   if (session.ending()) co_return *session.ending();
   session.action = decision.action;
-  if (decision.rule) {
-    session.policy = session.worker.policy();
-    session.record.rule = session.policy->policy().rule(*decision.rule).name;
-  }
+  if (decision.rule || decision.action == Action::upstream) session.policy = session.worker.policy();
+  if (decision.rule) session.record.rule = session.policy->policy().rule(*decision.rule).name;
 
   std::optional<CloseReason> refused;
   switch (decision.action) {
@@ -69,8 +83,8 @@ Task<CloseReason> serve(Session& session) {
   co_return co_await relay(session);
 }
 
-Detached start_session(Worker& worker, Accepted accepted) {
-  Session session(worker, std::move(accepted));
+Detached start_session(Worker& worker, Accepted accepted, std::optional<Endpoint> listener) {
+  Session session(worker, std::move(accepted), listener);
   session.record.reason = co_await serve(session);
   // Anything but an orderly end is a reset for both ends: the sockets still have SO_LINGER {1,0}.
   if (session.record.reason == CloseReason::done) {
@@ -81,11 +95,12 @@ Detached start_session(Worker& worker, Accepted accepted) {
   worker.account(session.record);
 }
 
-Session::Session(Worker& its_worker, Accepted its_accepted)
+Session::Session(Worker& its_worker, Accepted its_accepted, std::optional<Endpoint> its_listener)
     : worker(its_worker),
       client(its_worker.reactor(), *this),
       upstream(its_worker.reactor(), *this),
-      accepted(std::move(its_accepted.fd)) {
+      accepted(std::move(its_accepted.fd)),
+      listener(its_listener) {
   record.time = std::chrono::system_clock::now();
   record.client = its_accepted.client;
   record.destination = its_accepted.destination;
@@ -102,9 +117,10 @@ void Session::end(CloseReason reason) {
 }
 
 void Session::enforce() {
+  if (phase_ == Phase::introducing || phase_ == Phase::identifying) return;  // the policy as it is now will decide
   std::optional<Claim> claim;
   if (record.app) claim = Claim{host, *record.app};
-  const std::optional<Decision> decision = worker.decide({record.client, record.destination}, Protocol::tcp, claim);
+  const std::optional<Decision> decision = decision_for(*this, {record.client, record.destination}, claim);
   if (!decision) return;
   const bool same_upstream = decision->action != Action::upstream || action != Action::upstream ||
                              worker.policy()->policy().upstream(decision->upstream).name == record.upstream;
@@ -119,6 +135,8 @@ void Session::enter(Phase phase, std::chrono::milliseconds at_most) {
 
 void Session::expire() {
   switch (phase_) {
+    case Phase::introducing:
+      return end(CloseReason::bad_proxy_header);
     case Phase::identifying:
       timed_out_ = true;
       return client.wake_all();

@@ -19,6 +19,7 @@ class Session : public Deadline, public boost::intrusive::list_base_hook<boost::
  public:
   // What it does now, and so what it means that its time has run out.
   enum class Phase : std::uint8_t {
+    introducing,  // the end: bad_proxy_header
     identifying,  // on without an identity
     connecting,   // the end: connect_timeout
     trying,       // one address of an upstream: on to the next
@@ -26,7 +27,8 @@ class Session : public Deadline, public boost::intrusive::list_base_hook<boost::
     relaying,     // the end: idle_timeout or half_closed_timeout
   };
 
-  Session(Worker& worker, Accepted accepted);
+  // `listener`: of the user's, by which it came.
+  Session(Worker& worker, Accepted accepted, std::optional<Endpoint> listener);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -35,8 +37,9 @@ class Session : public Deadline, public boost::intrusive::list_base_hook<boost::
   Leg client;
   Leg upstream;
   AccessRecord record;
-  Fd accepted;               // until `client` has taken it
-  bool half_closed = false;  // one end has said its last
+  Fd accepted;                             // until `client` has taken it
+  const std::optional<Endpoint> listener;  // of the user's, by which it came; none: it was intercepted
+  bool half_closed = false;                // one end has said its last
   Reactor::Clock::time_point started;
 
   // What was decided, if a rule has decided: the names in `record` are its.
@@ -72,6 +75,6 @@ class Session : public Deadline, public boost::intrusive::list_base_hook<boost::
 };
 
 // Takes an accepted connection through its whole life. Owns itself.
-Detached start_session(Worker& worker, Accepted accepted);
+Detached start_session(Worker& worker, Accepted accepted, std::optional<Endpoint> listener);
 
 }  // namespace limpid

@@ -46,7 +46,7 @@ class Sessions : public FreshNamespace {
     Accepted accepted = accept(front);
     accepted.destination = *local_endpoint(back.raw());
     EXPECT_TRUE(worker.reserve_session());
-    start_session(worker, std::move(accepted));
+    start_session(worker, std::move(accepted), std::nullopt);
     pair.server = std::move(accept(back).fd);
     make_blocking(pair.server);
     const linger orderly{};  // a socket of listen_transparent() would close with a reset
@@ -59,7 +59,7 @@ class Sessions : public FreshNamespace {
     const Fd front = *listen_transparent({Address::loopback(AF_INET), 0}, own);
     Fd client = connect_blocking(*local_endpoint(front.raw()));
     EXPECT_TRUE(worker.reserve_session());
-    start_session(worker, accept(front));
+    start_session(worker, accept(front), std::nullopt);
     return client;
   }
 
@@ -344,7 +344,7 @@ TEST_F(Sessions, TellARefusedDestination) {
   Accepted accepted = accept(front);
   accepted.destination = {Address::loopback(AF_INET), 1};
   ASSERT_TRUE(worker->reserve_session());
-  start_session(*worker, std::move(accepted));
+  start_session(*worker, std::move(accepted), std::nullopt);
   const Running running(*worker, state_);
   EXPECT_TRUE(running.has_closed(CloseReason::connect_refused));
   EXPECT_EQ(read_error(client), ECONNRESET);
@@ -372,7 +372,7 @@ TEST_F(Sessions, RefuseWhenThePortIsTakenAndRequired) {
   const Fd front = *listen_transparent({Address::loopback(AF_INET), 0}, own);
   const Fd client = connect_blocking(*local_endpoint(front.raw()));
   ASSERT_TRUE(worker->reserve_session());
-  start_session(*worker, accept(front));
+  start_session(*worker, accept(front), std::nullopt);
   const Running running(*worker, state_);
   EXPECT_TRUE(running.has_closed(CloseReason::source_unavailable));
   EXPECT_EQ(read_error(client), ECONNRESET);
@@ -384,8 +384,10 @@ TEST_F(Sessions, OfTheListenerItselfAreLoops) {
   const Endpoint endpoint = *local_endpoint(listener.raw());
   std::vector<Fd> listeners;
   listeners.push_back(std::move(listener));
+  PathSettings path = settings();
+  path.ports = {0, endpoint.port};
   const std::unique_ptr<Worker> worker =
-      *Worker::create(settings(), state_, {.listeners = std::move(listeners), .pipes = {}, .access_log = {}});
+      *Worker::create(path, state_, {.listeners = std::move(listeners), .pipes = {}, .access_log = {}});
   const Running running(*worker, state_);
   for (std::uint64_t i = 1; i <= 3; ++i) {
     const Fd client = connect_blocking(endpoint);

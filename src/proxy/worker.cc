@@ -98,6 +98,7 @@ void Worker::add_listener(Fd fd) {
 void Worker::adopt(const PathSettings& settings, std::shared_ptr<const PathPolicy> policy) {
   settings_ = settings;
   policy_ = std::move(policy);
+  for (const auto& listener : listeners_) listener->adopt();
   idle_ = &deadlines_.of(settings.idle_timeout);
   half_closed_ = &deadlines_.of(settings.half_closed_timeout);
   if (udp_) udp_->adopt_limits();
@@ -153,7 +154,7 @@ void Worker::enter(Session& session) {
 void Worker::leave(Session& session) {
   sessions_.erase(Sessions::s_iterator_to(session));
   counters_.sessions.subtract(1);
-  release_session();
+  if (!settings_.once) release_session();
 }
 
 void Worker::account(const AccessRecord& record) {
@@ -176,12 +177,12 @@ bool Worker::is_probe(const Endpoint& client) const {
   return client.port == state_.probes[client.family() == AF_INET ? 0 : 1].load(std::memory_order_relaxed);
 }
 
-void Worker::refuse_loop(const Accepted& accepted) {
-  counters_.closed[static_cast<std::size_t>(CloseReason::loop)].add(1);
+void Worker::refuse(const Accepted& accepted, CloseReason reason) {
+  counters_.closed[static_cast<std::size_t>(reason)].add(1);
   access_log_.add({.time = std::chrono::system_clock::now(),
                    .client = accepted.client,
                    .destination = accepted.destination,
-                   .reason = CloseReason::loop});
+                   .reason = reason});
 }
 
 }  // namespace limpid

@@ -61,7 +61,7 @@ class Worker {
   void post(std::move_only_function<void()> work);
 
   // For what is posted.
-  // One more listener, for one that has died.
+  // One more listener: for one that has died, or a new one of the user's.
   void add_listener(Fd fd);
   // Other settings from now on, and another policy: sessions keep what was decided for them.
   void adopt(const PathSettings& settings, std::shared_ptr<const PathPolicy> policy);
@@ -99,7 +99,8 @@ class Worker {
   // Is this the start probe (proxy/settings.h)? Then it gets its answer.
   bool answer_probe(const Accepted& accepted);
   [[nodiscard]] bool is_probe(const Endpoint& client) const;
-  void refuse_loop(const Accepted& accepted);
+  // Accounts for a connection that becomes no session.
+  void refuse(const Accepted& accepted, CloseReason reason);
 
  private:
   // How often a paused listener looks again whether it may accept.

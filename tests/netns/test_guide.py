@@ -4,7 +4,9 @@ import pathlib
 import re
 
 import pytest
-from support import traffic, upstreams, web
+from support import balancers, traffic, upstreams, web
+from support.deadline import eventually
+from support.lab import endpoint
 from support.outcomes import is_reset
 
 GUIDE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guide"
@@ -55,3 +57,57 @@ def test_a_gateway_into_a_socks_proxy(lab, run, tmp_path, family):
         assert {line["upstream"] for line in limpid.sessions_logged(3)} == {"office"}
     assert is_reset(lab, family)
     assert limpid.close_reason("upstream_failed") == 1
+
+
+def test_servers_behind_a_load_balancer(lab, run, tmp_path, family):
+    balancer = lab.add_other_server()
+    here = {
+        '"192.0.2.10", "2001:db8::10"': '"10.3.0.2", "fd00:3::2"',
+        "0.0.0.0:8443": "0.0.0.0:9443",
+        "[::]:8443": "[::]:9443",
+        "127.0.0.1:443": "127.0.0.1:8080",
+        "[::1]:443": "[::1]:8080",
+    }
+    limpid = run.configured(recipe("mmproxy.md", here))
+    back = family.text("10.3.0.1" if family.version == 4 else "fd00:3::1", 9443)
+    with web.website(lab.gateway, tmp_path), balancers.haproxy(balancer, tmp_path, back, "v2"):
+        client = lab.connect(family, family.other_server, balancers.FRONT)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n")
+        assert traffic.receive_all(client).endswith(b"- HTTP/1.1 any.example\n")
+        who = family.text(*endpoint(client.getsockname()))
+        client.close()
+
+        def lines():
+            return [line for line in limpid.access_log() if line["client"] == who]
+
+        (line,) = eventually(lines, what="the session in the log")
+        assert (line["upstream"], line["source_kept"]) == ("server", "port")
+    assert is_reset(lab, family, address=family.gateway_lan, port=9443)  # who is not trusted
+
+
+def test_one_port_to_one_place(lab, run, family):
+    here = {
+        "0.0.0.0:8080": "0.0.0.0:8088",
+        "[::]:8080": "[::]:8088",
+        "192.0.2.9:80": "10.2.0.2:8080",
+        "[2001:db8::9]:80": "[fd00:2::2]:8080",
+    }
+    run.configured(recipe("tcprdr.md", here))
+    lab.listener(family)
+    client = lab.connect(family, family.gateway_lan, 8088)
+    client.sendall(b"hello")
+    server = lab.accept(family)
+    while server.recv(5) != b"hello":  # a health check
+        server = lab.accept(family)
+    traffic.exchange(client, server)
+    traffic.finish(client, server)
+
+
+def test_one_port_to_one_place_in_one_line(lab, run, family):
+    (line,) = re.findall(r"^    limpid redirect (.*)$", (GUIDE / "tcprdr.md").read_text(), re.MULTILINE)
+    host = "10.2.0.2" if family.version == 4 else "fd00:2::2"
+    words = line.replace("192.0.2.9 80", f"{host} 8081").split()
+    run(f"-{family.version}", *words, defaults=(), verb="redirect")
+    lab.listener(family, port=8081)
+    client = lab.connect(family, family.gateway_lan, 8080)
+    traffic.exchange(client, lab.accept(family, port=8081))

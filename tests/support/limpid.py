@@ -31,15 +31,15 @@ class StartFailed(AssertionError):
 
 
 class Limpid:
-    """One `limpid run`. Started when made; ready when the constructor returns, unless ready=False."""
+    """One `limpid run`, or another verb that serves. Started when made; ready when the constructor returns, unless ready=False."""
 
-    def __init__(self, namespace, directory, control, arguments, ready=True, launcher=(), stdout=None):
+    def __init__(self, namespace, directory, control, arguments, ready=True, launcher=(), stdout=None, verb="run"):
         self.namespace = namespace
         self.control = control
         self._directory = directory
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(directory / "notify"))
-        command = [*launcher, BINARY, "run", "--socket", control, *arguments]
+        command = [*launcher, BINARY, verb, "--socket", control, *arguments]
         # Files, not pipes: nobody has to read along.
         with namespace.enter(), open(directory / "stdout", "wb") as access_log, open(
             directory / "stderr", "wb"

@@ -21,6 +21,10 @@ def upstream(**keys):
     return _table("[[upstream]]", keys)
 
 
+def listener(**keys):
+    return _table("[[listener]]", keys)
+
+
 def _table(head, keys):
     lines = (f"{key.rstrip('_')} = {json.dumps(value)}\n" for key, value in keys.items())
     return head + "\n" + "".join(lines)
