@@ -3,13 +3,21 @@
 # sysctls. Compared as text, before and after.
 import difflib
 import os
-import pathlib
 import re
 
-_ROOT = pathlib.Path("/proc/sys/net")
+_ROOT = "/proc/sys/net/"
 _COUNTED_BY_THE_KERNEL = re.compile(  # or chosen by it: a key when the first socket asks for TCP Fast Open
     r"nf_conntrack_count$|nf_conntrack_buckets$|random/|fib_sync_mem$|/flush$|stable_secret$|tcp_fastopen_key$"
 )
+
+
+def _read(path):
+    """Two looks at nearly a thousand keys a test: what open() adds is half of their time."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(fd, 4096).decode(errors="replace").strip()
+    finally:
+        os.close(fd)
 
 
 def _sysctls(namespace):
@@ -17,12 +25,11 @@ def _sysctls(namespace):
     with namespace.enter():
         for folder, _, files in os.walk(_ROOT):
             for name in files:
-                path = os.path.join(folder, name)
+                path = f"{folder}/{name}"
                 if _COUNTED_BY_THE_KERNEL.search(path):
                     continue
                 try:
-                    with open(path, encoding="ascii", errors="replace") as file:
-                        lines.append(f"{os.path.relpath(path, _ROOT)} = {file.read().strip()}")
+                    lines.append(f"{path.removeprefix(_ROOT)} = {_read(path)}")
                 except OSError:  # write-only keys, and unset ones
                     continue
     return sorted(lines)
@@ -47,9 +54,8 @@ class KernelState:
             "sysctl": _sysctls(namespace),
         }
         for family in "-4", "-6":
-            self._parts[f"ip {family} rule"] = namespace.ip(f"{family} -details rule show").splitlines()
-            routes = namespace.ip(f"{family} -details route show table all").splitlines()
-            self._parts[f"ip {family} route"] = sorted(line for line in routes if " cache " not in line)
+            rules_and_routes = namespace.ip("rule show\nroute show table all", family, "-details").splitlines()
+            self._parts[f"ip {family}"] = sorted(line for line in rules_and_routes if " cache " not in line)
 
     def __eq__(self, other):
         return self._parts == other._parts

@@ -12,7 +12,7 @@ import struct
 from .deadline import eventually
 from .families import FAMILIES
 from .kernel_state import KernelState
-from .namespaces import Namespace
+from .namespaces import namespaces
 
 PORT = 8080  # of the servers, and what Limpid takes unless a test says otherwise
 PATIENCE = 5.0  # seconds after which a blocked call on a socket is a failure
@@ -34,12 +34,9 @@ class Lab:
         self._sockets = contextlib.ExitStack()
         self._listeners = {}
         self._before = None
-        token = secrets.token_hex(3)
+        self._token = secrets.token_hex(3)
         try:
-            self.client, self.gateway, self.server = (
-                self._namespace(f"lab-{token}-{role}") for role in ("client", "gateway", "server")
-            )
-            self._token = token
+            self.client, self.gateway, self.server = self._namespaces("client", "gateway", "server")
             self._wire()
         except BaseException:
             self._undo.close()
@@ -49,12 +46,11 @@ class Lab:
         self.close_sockets()
         self._undo.close()
 
-    def _namespace(self, name):
-        namespace = Namespace(name)
-        self._undo.callback(namespace.remove)
-        for key, value in _SYSCTLS.items():
-            namespace.sysctl(key, value)
-        return namespace
+    def _namespaces(self, *roles):
+        made = self._undo.enter_context(namespaces(*(f"lab-{self._token}-{role}" for role in roles)))
+        for namespace in made:
+            namespace.sysctls(_SYSCTLS)
+        return made
 
     def _wire(self):
         self.gateway.ip(
@@ -89,7 +85,7 @@ class Lab:
 
     def add_other_server(self):
         """A second server behind an interface of its own: 10.3.0.2 and fd00:3::2 behind wan1."""
-        other = self._namespace(f"lab-{self._token}-other")
+        (other,) = self._namespaces("other")
         self.gateway.ip(
             f"""link add wan1 type veth peer name eth0 netns {other.name}
             address add 10.3.0.1/24 dev wan1
@@ -101,7 +97,7 @@ class Lab:
 
     def add_server_beyond_a_small_link(self, mtu):
         """A host 10.3.0.2, fd00:3::2 to which the server forwards, over a link that takes packets up to `mtu` bytes."""
-        far = self._namespace(f"lab-{self._token}-far")
+        (far,) = self._namespaces("far")
         self.server.ip(
             f"""link add far0 mtu {mtu} type veth peer name eth0 mtu 1500 netns {far.name}
             address add 10.3.0.1/24 dev far0
