@@ -132,7 +132,7 @@ std::size_t HostTable::find_all(std::string_view host, std::array<std::uint32_t,
 }
 
 std::size_t HostTable::memory() const {
-  std::size_t bytes = blocks_.capacity() * sizeof blocks_.front() + slots_.capacity() * sizeof slots_.front();
+  std::size_t bytes = blocks_.capacity() * sizeof(std::vector<char>) + slots_.capacity() * sizeof slots_.front();
   for (const std::vector<char>& block : blocks_) bytes += block.capacity();
   return bytes;
 }
