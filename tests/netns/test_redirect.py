@@ -129,8 +129,8 @@ def test_a_name_is_resolved_at_the_start(lab, redirect, family):
 def test_t_takes_what_tproxy_rules_lead_there(lab, redirect, family):
     tproxy.lead_to(lab, IN, taken=8081)
     limpid = redirect("-t")
-    client = lab.connect(family, family.server_alias, 8081)
     lab.listener(family)
+    client = lab.connect(family, family.server_alias, 8081)
     server = lab.accept(family)
     assert endpoint(server.getsockname()) == (family.server, 8080)
     assert endpoint(server.getpeername())[0] == family.gateway_wan
