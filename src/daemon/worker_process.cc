@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <latch>
 #include <thread>
 
 #include "daemon/channel.h"
@@ -198,8 +199,14 @@ class WorkerProcess {
         policy_ = *std::move(policy);
         state_.sessions_free += settings->sessions_max - sessions_max_;
         sessions_max_ = settings->sessions_max;
+        // Waited for, since the next report tells the supervisor that it holds everywhere.
+        std::latch everywhere(static_cast<std::ptrdiff_t>(workers_.size()));
         for (const auto& worker : workers_)
-          worker->post([&worker, settings = *settings, adopted = policy_] { worker->adopt(settings, adopted); });
+          worker->post([&] {
+            worker->adopt(*settings, policy_);
+            everywhere.count_down();
+          });
+        everywhere.wait();
         return {};
       }
       case MessageKind::enforce:
