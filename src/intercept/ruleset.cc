@@ -47,10 +47,13 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   // A bridge that hands packets to iptables swallows those that are delivered here, at the hook's very first place:
   // only what is registered before it, at the lowest priority and later than it, sees them in time.
   chain.hook = fmt::format("type filter hook prerouting priority {};", conditions.early ? "-2147483648" : "raw");
-  chain.rules.push_back(fmt::format("iif \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark)));
-  // First, for these packets are to pay least. With conntrack, answers have the client's address later only, and the
-  // chain "udp_answers" asks for them.
+  const std::string from_here = fmt::format("iif \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark));
+  // Flows that the kernel has come first, for their packets are to pay least; but a datagram that is on its way in from
+  // here when its flow is handed over still has to come to us. With conntrack, answers have the client's address later
+  // only, and the chain "udp_answers" asks for them.
+  if (plan.settings.local) chain.rules.push_back(from_here);
   if (!conditions.zones) add_direct(plan, chain.rules);
+  if (!plan.settings.local) chain.rules.push_back(from_here);
   const bool has_udp = !plan.settings.udp.empty(), has_clients = !plan.settings.interfaces.empty();
   const std::string_view then = conditions.is_one_hook() ? "jump" : "goto";
   if (has_udp && has_clients)

@@ -130,9 +130,9 @@ table inet limpid {
 	}
 	chain clients {
 		type filter hook prerouting priority raw; policy accept;
-		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
 		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
 		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
 		meta l4proto udp iifname @clients jump udp_from_clients
 		meta l4proto udp goto udp_answers
 		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
