@@ -56,7 +56,7 @@ Result<Config> redirect_config(const RedirectOptions& options) {
   upstream.name = name_of_upstream;
   upstream.type = UpstreamType::fixed;
   upstream.address = *remote;
-  upstream.source = options.as_client ? UpstreamSource::client : UpstreamSource::self;
+  upstream.source = options.as_client ? Source::client : Source::self;
   upstream.fast_open = options.fast_open;
   upstream.check_interval = std::chrono::milliseconds::zero();
   if (!options.loop) config.limits.sessions = 1;

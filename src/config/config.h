@@ -12,10 +12,9 @@
 
 namespace limpid {
 
-enum class WithoutUs { open, closed };        // what happens to a connection when nobody is there to take it
-enum class Source { client, address, self };  // whose address and port the destination sees
-enum class KeepPort { prefer, require };      // what to do when the client's port cannot be had
-enum class Handover { automatic, off };       // UDP flows that go direct are left to the kernel, or relayed
+enum class WithoutUs { open, closed };    // what happens to a connection when nobody is there to take it
+enum class KeepPort { prefer, require };  // what to do when the client's port cannot be had
+enum class Handover { automatic, off };   // UDP flows that go direct are left to the kernel, or relayed
 enum class LogLevel { debug, info, warning, error };
 
 struct Intercept {

@@ -235,8 +235,7 @@ constexpr auto table_of_upstream_keys = std::to_array<KeyOf<Upstream>>({
     one_of<Upstream, &Upstream::send, parse_send>({"upstream.send", "\"address\" or \"host\""}),
     one_of<Upstream, &Upstream::proxy_protocol, parse_proxy_protocol>(
         {"upstream.proxy_protocol", "\"off\", \"v1\" or \"v2\""}),
-    one_of<Upstream, &Upstream::source, parse_upstream_source>(
-        {"upstream.source", "\"self\", \"address\" or \"client\""}),
+    one_of<Upstream, &Upstream::source, parse_source>({"upstream.source", "\"self\", \"address\" or \"client\""}),
     one_of<Upstream, &Upstream::when_down, parse_when_down>(
         {"upstream.when_down", "\"reject\", \"direct\" or \"drop\""}),
     one_of<Upstream, &Upstream::hash, parse_hash>({"upstream.hash", "\"off\" or \"client\""}),

@@ -42,8 +42,6 @@ constexpr auto upstream_type_words = std::to_array<Word<UpstreamType>>(
 constexpr auto send_words = std::to_array<Word<Send>>({{"address", Send::address}, {"host", Send::host}});
 constexpr auto proxy_protocol_words = std::to_array<Word<ProxyProtocol>>(
     {{"off", ProxyProtocol::off}, {"v1", ProxyProtocol::v1}, {"v2", ProxyProtocol::v2}});
-constexpr auto upstream_source_words = std::to_array<Word<UpstreamSource>>(
-    {{"self", UpstreamSource::self}, {"address", UpstreamSource::address}, {"client", UpstreamSource::client}});
 constexpr auto when_down_words = std::to_array<Word<WhenDown>>(
     {{"reject", WhenDown::reject}, {"direct", WhenDown::direct}, {"drop", WhenDown::drop}});
 constexpr auto check_words =
@@ -104,7 +102,6 @@ Result<Application> parse_app(std::string_view text) { return parse_word(text, a
 Result<UpstreamType> parse_upstream_type(std::string_view text) { return parse_word(text, upstream_type_words); }
 Result<Send> parse_send(std::string_view text) { return parse_word(text, send_words); }
 Result<ProxyProtocol> parse_proxy_protocol(std::string_view text) { return parse_word(text, proxy_protocol_words); }
-Result<UpstreamSource> parse_upstream_source(std::string_view text) { return parse_word(text, upstream_source_words); }
 Result<WhenDown> parse_when_down(std::string_view text) { return parse_word(text, when_down_words); }
 Result<UpstreamCheck> parse_check(std::string_view text) { return parse_word(text, check_words); }
 Result<Hash> parse_hash(std::string_view text) { return parse_word(text, hash_words); }
@@ -243,7 +240,6 @@ std::string value_text(Application value) { return word_of(app_words, value); }
 std::string value_text(UpstreamType value) { return word_of(upstream_type_words, value); }
 std::string value_text(Send value) { return word_of(send_words, value); }
 std::string value_text(ProxyProtocol value) { return word_of(proxy_protocol_words, value); }
-std::string value_text(UpstreamSource value) { return word_of(upstream_source_words, value); }
 std::string value_text(WhenDown value) { return word_of(when_down_words, value); }
 std::string value_text(UpstreamCheck value) { return word_of(check_words, value); }
 std::string value_text(Hash value) { return word_of(hash_words, value); }

@@ -48,7 +48,6 @@ Result<DayPart> parse_day_part(std::string_view text);  // "22:00-06:00"
 Result<UpstreamType> parse_upstream_type(std::string_view text);
 Result<Send> parse_send(std::string_view text);
 Result<ProxyProtocol> parse_proxy_protocol(std::string_view text);
-Result<UpstreamSource> parse_upstream_source(std::string_view text);
 Result<WhenDown> parse_when_down(std::string_view text);
 Result<UpstreamCheck> parse_check(std::string_view text);
 Result<Hash> parse_hash(std::string_view text);
@@ -74,7 +73,6 @@ std::string value_text(const DayPart& value);
 std::string value_text(UpstreamType value);
 std::string value_text(Send value);
 std::string value_text(ProxyProtocol value);
-std::string value_text(UpstreamSource value);
 std::string value_text(WhenDown value);
 std::string value_text(UpstreamCheck value);
 std::string value_text(Hash value);

@@ -76,7 +76,7 @@ Config every_key_set() {
                          .password_file = "/etc/limpid/office.secret",
                          .send = Send::host,
                          .proxy_protocol = ProxyProtocol::off,
-                         .source = UpstreamSource::address,
+                         .source = Source::address,
                          .when_down = WhenDown::drop,
                          .hash = Hash::client,
                          .sessions = 100,

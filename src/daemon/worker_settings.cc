@@ -32,9 +32,7 @@ PathSettings path_settings(const Config& config, std::uint64_t most_sessions, co
   return {.own_mark = wants_kernel(config) ? config.intercept.own_mark : Mark{},
           .accepted_mark = config.intercept.own_mark.with(config.intercept.mark),
           .ports = {ports.ipv4, ports.ipv6},
-          .source = config.transparency.source == Source::client    ? SourceChoice::client
-                    : config.transparency.source == Source::address ? SourceChoice::address
-                                                                    : SourceChoice::self,
+          .source = config.transparency.source,
           .require_port = config.transparency.keep_port == KeepPort::require,
           .local = config.intercept.local,
           .sessions_max = static_cast<std::int64_t>(wanted == 0 ? most_sessions : std::min(wanted, most_sessions)),

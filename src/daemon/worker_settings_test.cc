@@ -29,7 +29,7 @@ TEST(PathSettings, SayWhatTheConfigurationSays) {
   config.transparency = {.source = Source::address, .keep_port = KeepPort::prefer};
   config.intercept.local = true;
   const PathSettings settings = path_settings(config, 7, {});
-  EXPECT_EQ(settings.source, SourceChoice::address);
+  EXPECT_EQ(settings.source, Source::address);
   EXPECT_FALSE(settings.require_port);
   EXPECT_TRUE(settings.local);
   EXPECT_EQ(settings.sessions_max, 7);

@@ -25,14 +25,14 @@ bool borrows_addresses(const Config& config) {
     if (listener.accept == Accept::transparent || listener.action == action_rules) return true;
     const auto upstream = std::ranges::find(config.upstreams, listener.action, &Upstream::name);
     return upstream != config.upstreams.end() &&
-           (upstream->source != UpstreamSource::self || upstream->when_down == WhenDown::direct);
+           (upstream->source != Source::self || upstream->when_down == WhenDown::direct);
   });
 }
 
 std::vector<Endpoint> upstreams_that_see_clients(const Config& config) {
   std::vector<Endpoint> endpoints;
   for (const Upstream& upstream : config.upstreams)
-    if (upstream.source != UpstreamSource::self)
+    if (upstream.source != Source::self)
       endpoints.insert(endpoints.end(), upstream.address.begin(), upstream.address.end());
   std::ranges::sort(endpoints);
   endpoints.erase(std::ranges::unique(endpoints).begin(), endpoints.end());

@@ -55,9 +55,9 @@ TEST(Plan, IsEmptyWhereListenersTakeSocketsAlone) {
   config.upstreams.emplace_back().name = "web";
   config.listeners.emplace_back().action = "web";
   EXPECT_FALSE(wants_kernel(config));
-  config.upstreams[0].source = UpstreamSource::client;
+  config.upstreams[0].source = Source::client;
   EXPECT_TRUE(wants_kernel(config));
-  config.upstreams[0].source = UpstreamSource::self;
+  config.upstreams[0].source = Source::self;
   config.upstreams[0].when_down = WhenDown::direct;
   EXPECT_TRUE(wants_kernel(config));
   config.upstreams[0].when_down = WhenDown::reject;

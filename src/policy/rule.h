@@ -57,9 +57,9 @@ enum class UpstreamType : std::uint8_t { socks5, http_connect, fixed };
 enum class ProxyProtocol : std::uint8_t { off, v1, v2 };
 enum class Send : std::uint8_t { address, host };             // what the upstream is told to connect to
 enum class WhenDown : std::uint8_t { reject, direct, drop };  // what happens to a flow that no address of it takes
-enum class UpstreamSource : std::uint8_t { self, address, client };  // whose address, or address and port, it sees
-enum class Hash : std::uint8_t { off, client };                      // one client, one address of it
-enum class UpstreamCheck : std::uint8_t { connect, handshake };      // what an address is asked for now and then
+enum class Source : std::uint8_t { client, address, self };   // what the other end sees: the client, its address, or us
+enum class Hash : std::uint8_t { off, client };               // one client, one address of it
+enum class UpstreamCheck : std::uint8_t { connect, handshake };  // what an address is asked for now and then
 
 struct Upstream {
   std::string name;
@@ -69,7 +69,7 @@ struct Upstream {
   std::string password_file;
   Send send = Send::address;
   ProxyProtocol proxy_protocol = ProxyProtocol::off;
-  UpstreamSource source = UpstreamSource::self;
+  Source source = Source::self;
   WhenDown when_down = WhenDown::reject;
   Hash hash = Hash::off;
   bool fast_open = false;      // the first bytes go with the SYN where they can
@@ -83,7 +83,7 @@ struct Upstream {
   // Whether it can: SOCKS5 by UDP ASSOCIATE, a fixed address as it is. Both see this machine as the sender, for answers
   // could not tell one client's flows from each other.
   [[nodiscard]] bool carries_datagrams() const {
-    return source == UpstreamSource::self &&
+    return source == Source::self &&
            (type == UpstreamType::socks5 || (type == UpstreamType::fixed && proxy_protocol == ProxyProtocol::off));
   }
   bool operator==(const Upstream&) const = default;

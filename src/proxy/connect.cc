@@ -14,12 +14,11 @@ namespace {
 
 // Where the ladder starts. A connection of this machine's own cannot keep its port: the client's own socket has the
 // 4-tuple, so that is no failed step.
-SourceKept first_step(const Session& session, const Flow& flow) {
-  const PathSettings& settings = session.worker.settings();
-  if (settings.source == SourceChoice::self) return SourceKept::no;
-  if (settings.source == SourceChoice::address) return SourceKept::address;
-  const bool from_here =
-      settings.local && !session.listener && is_from_loopback(session.client.fd(), flow.client.family());
+SourceKept first_step(const Session& session, Source source) {
+  if (source == Source::self) return SourceKept::no;
+  if (source == Source::address) return SourceKept::address;
+  const bool from_here = session.worker.settings().local && !session.listener &&
+                         is_from_loopback(session.client.fd(), session.record.client.family());
   return from_here ? SourceKept::address : SourceKept::port;
 }
 
@@ -116,10 +115,10 @@ bool is_our_own(int error) {
   return reason == CloseReason::error || reason == CloseReason::source_unavailable || error == EAFNOSUPPORT;
 }
 
-Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to, FirstBytes first_bytes) {
+Task<int> connect_from(Session& session, Source source, const Endpoint& to, FirstBytes first_bytes) {
   Counters& counters = session.worker.counters();
   Early early = early_bytes(session, first_bytes);
-  SourceKept step = first;
+  SourceKept step = first_step(session, source);
   int started = start(session, step, to, early);
   if (step == SourceKept::port && is_taken(started)) {
     counters.port_unavailable.add(1);
@@ -146,7 +145,8 @@ Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow&
   // A load balancer that tells its own address, or a listener's: it would come back, for ever.
   if (session.listener && is_own_address(flow.destination.address)) co_return CloseReason::loop;
   session.enter(Session::Phase::connecting, session.worker.settings().connect_timeout);
-  const int error = co_await connect_from(session, first_step(session, flow), flow.destination, FirstBytes::later);
+  const int error =
+      co_await connect_from(session, session.worker.settings().source, flow.destination, FirstBytes::later);
   if (session.ending()) co_return session.ending();
   if (error != 0) co_return connect_reason(error);
   co_return std::nullopt;

@@ -5,6 +5,7 @@
 
 #include "account/access_log.h"
 #include "policy/flow.h"
+#include "policy/rule.h"
 #include "proxy/task.h"
 
 namespace limpid {
@@ -19,9 +20,9 @@ Task<std::optional<CloseReason>> connect_as_client(Session& session, const Flow&
 // The client's first bytes, if they have come already, may go with the SYN (TCP Fast Open, RFC 7413).
 enum class FirstBytes : bool { later, with_the_syn };
 
-// The same to any address, from the ladder's step `first` down. 0: connected; else errno, but -1 where the session is
+// The same to any address, in the name of `source`. 0: connected; else errno, but -1 where the session is
 // ending or its time is over. First bytes stay the client's until it is connected.
-Task<int> connect_from(Session& session, SourceKept first, const Endpoint& to, FirstBytes first_bytes);
+Task<int> connect_from(Session& session, Source source, const Endpoint& to, FirstBytes first_bytes);
 
 // A failure of connect(2), or of what comes before it, that says nothing about the other end: descriptors and memory, a
 // source that cannot be had.

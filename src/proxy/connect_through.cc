@@ -114,22 +114,10 @@ Task<Tried> speak(Session& session, const Flow& flow, const Upstream& upstream) 
   co_return Tried::refused;
 }
 
-SourceKept first_step(UpstreamSource source) {
-  switch (source) {
-    case UpstreamSource::self:
-      return SourceKept::no;
-    case UpstreamSource::address:
-      return SourceKept::address;
-    case UpstreamSource::client:
-      return SourceKept::port;
-  }
-  return SourceKept::no;
-}
-
 Task<Tried> try_member(Session& session, const Flow& flow, const Upstream& upstream, const Endpoint& address) {
   session.enter(Session::Phase::trying, std::min(upstream.connect_timeout, session.worker.settings().connect_timeout));
   const FirstBytes first_bytes = upstream.fast_open ? FirstBytes::with_the_syn : FirstBytes::later;
-  const int error = co_await connect_from(session, first_step(upstream.source), address, first_bytes);
+  const int error = co_await connect_from(session, upstream.source, address, first_bytes);
   Tried tried = is_our_own(error) ? Tried::refused : Tried::down;
   if (error == 0) tried = co_await speak(session, flow, upstream);
   if (session.ending()) co_return Tried::ended;

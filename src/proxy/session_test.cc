@@ -26,7 +26,7 @@ class Sessions : public FreshNamespace {
  protected:
   static PathSettings settings() {
     return {.own_mark = own,
-            .source = SourceChoice::self,
+            .source = Source::self,
             .sessions_max = 100,
             .connect_timeout = seconds(5),
             .idle_timeout = seconds(60),
@@ -353,7 +353,7 @@ TEST_F(Sessions, TellARefusedDestination) {
 // The client is a socket of this machine, so its 4-tuple is in use: the first step of the ladder fails.
 TEST_F(Sessions, FallBackToTheAddressWhenThePortIsTaken) {
   PathSettings path = settings();
-  path.source = SourceChoice::client;
+  path.source = Source::client;
   const std::unique_ptr<Worker> worker = make(path);
   const Pair pair = open_session(*worker);
   const Running running(*worker, state_);
@@ -366,7 +366,7 @@ TEST_F(Sessions, FallBackToTheAddressWhenThePortIsTaken) {
 
 TEST_F(Sessions, RefuseWhenThePortIsTakenAndRequired) {
   PathSettings path = settings();
-  path.source = SourceChoice::client;
+  path.source = Source::client;
   path.require_port = true;
   const std::unique_ptr<Worker> worker = make(path);
   const Fd front = *listen_transparent({Address::loopback(AF_INET), 0}, own);

@@ -6,21 +6,20 @@
 #include <cstdint>
 
 #include "net/address.h"
+#include "policy/rule.h"
 #include "proxy/udp_table.h"
 
 namespace limpid {
 
-enum class SourceChoice : std::uint8_t { client, address, self };
-
 struct PathSettings {
-  Mark own_mark;                               // of upstream sockets
-  Mark accepted_mark{};                        // of accepted ones
-  std::array<std::uint16_t, 2> ports{};        // of the listeners for what is intercepted, IPv4 and IPv6; 0: none
-  SourceChoice source = SourceChoice::client;  // whose address and port the destination sees
-  bool require_port = false;                   // refuse when the client's port cannot be had
-  bool local = false;                          // this machine's own connections come too
-  bool once = false;                           // one session, and no other when it is over
-  std::int64_t sessions_max = 0;               // over all threads
+  Mark own_mark;                         // of upstream sockets
+  Mark accepted_mark{};                  // of accepted ones
+  std::array<std::uint16_t, 2> ports{};  // of the listeners for what is intercepted, IPv4 and IPv6; 0: none
+  Source source = Source::client;        // whose address and port the destination sees
+  bool require_port = false;             // refuse when the client's port cannot be had
+  bool local = false;                    // this machine's own connections come too
+  bool once = false;                     // one session, and no other when it is over
+  std::int64_t sessions_max = 0;         // over all threads
   std::chrono::milliseconds connect_timeout{};
   std::chrono::milliseconds identify_timeout{};
   std::chrono::milliseconds idle_timeout{};
