@@ -145,11 +145,12 @@ std::expected<Accepted, int> accept_client(int listener) {
 int give_mark(int fd, Mark mark) { return set_option(fd, {SOL_SOCKET, SO_MARK, static_cast<int>(mark.bits)}); }
 
 bool is_own_address(const Address& address) {
-  // To itself a machine speaks from the same address, or from the loopback one. bind(2) would not tell: with
-  // net.ipv4.ip_nonlocal_bind it takes any.
+  // To itself a machine speaks from the same address, or from the loopback one; to a secondary address of IPv4 only if
+  // told to. That bind(2) takes the address tells nothing (net.ipv4.ip_nonlocal_bind), but connect(2) then refuses it.
   constexpr std::uint16_t any_port = 9;
   const Fd fd(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd.is_open() || start_connect(fd.raw(), {address, any_port}) != 0) return false;
+  if (!fd.is_open() || (address.family() == AF_INET && bind_to(fd.raw(), {address, 0}) != 0)) return false;
+  if (start_connect(fd.raw(), {address, any_port}) != 0) return false;
   const Result<Endpoint> source = local_endpoint(fd.raw());
   return source && (source->address == address || source->address == Address::loopback(address.family()));
 }

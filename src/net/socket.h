@@ -59,7 +59,7 @@ struct Accepted {
 // bind foreign addresses. Needs CAP_NET_RAW.
 [[nodiscard]] std::expected<Fd, int> upstream_socket(int family, Mark mark);
 
-// A marked UDP socket, for asking which of this machine's addresses a route would choose.
+// A marked, non-blocking UDP socket.
 [[nodiscard]] std::expected<Fd, int> datagram_socket(int family, Mark mark);
 
 // A UDP socket for sending in anybody's name from that port, with DF set or clear. Needs CAP_NET_RAW, and

@@ -24,7 +24,7 @@ Listener::Listener(Worker& worker, Fd fd) : worker_(worker), fd_(std::move(fd)) 
 
 void Listener::adopt() {
   if (!is_the_users_ || worker_.policy()->policy().listener_at(endpoint_) != nullptr) return;
-  pause();
+  if (!std::exchange(paused_, true)) worker_.reactor().unwatch(fd_.raw());
   dead_ = true;
   fd_.close();
 }
