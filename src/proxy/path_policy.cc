@@ -68,6 +68,12 @@ std::vector<MemberReport> PathPolicy::report(Member::Clock::time_point now) cons
   return reports;
 }
 
+bool differs(const PathPolicy* before, const Decision& was, const PathPolicy& now, const Decision& is) {
+  if (was.action != is.action) return true;
+  return was.action == Action::upstream &&
+         before->policy().upstream(was.upstream).name != now.policy().upstream(is.upstream).name;
+}
+
 std::shared_ptr<Member> PathPolicy::choose(std::uint32_t upstream, const Address& client,
                                            std::span<const std::shared_ptr<Member>> tried,
                                            Member::Clock::time_point now, Down down) const {

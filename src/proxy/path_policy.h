@@ -64,6 +64,12 @@ struct MemberReport {
   std::uint64_t failures = 0;
 };
 
+class PathPolicy;
+
+// Whether what was decided by the one policy is not what the other decides. `before` may be null where no upstream was
+// chosen.
+[[nodiscard]] bool differs(const PathPolicy* before, const Decision& was, const PathPolicy& now, const Decision& is);
+
 class PathPolicy {
  public:
   // `before`: what this one replaces; may be null.

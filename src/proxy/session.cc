@@ -50,7 +50,7 @@ Task<CloseReason> serve(Session& session) {
 
   const Decision decision = co_await decide(session, flow);
   if (session.ending()) co_return *session.ending();
-  session.action = decision.action;
+  session.decision = decision;
   if (decision.rule || decision.action == Action::upstream) session.policy = session.worker.policy();
   if (decision.rule) session.record.rule = session.policy->policy().rule(*decision.rule).name;
 
@@ -120,11 +120,8 @@ void Session::enforce() {
   if (phase_ == Phase::introducing || phase_ == Phase::identifying) return;  // the policy as it is now will decide
   std::optional<Claim> claim;
   if (record.app) claim = Claim{host, *record.app};
-  const std::optional<Decision> decision = decision_for(*this, {record.client, record.destination}, claim);
-  if (!decision) return;
-  const bool same_upstream = decision->action != Action::upstream || action != Action::upstream ||
-                             worker.policy()->policy().upstream(decision->upstream).name == record.upstream;
-  if (decision->action != action || !same_upstream) end(CloseReason::rejected);
+  const std::optional<Decision> now = decision_for(*this, {record.client, record.destination}, claim);
+  if (now && differs(policy.get(), decision, *worker.policy(), *now)) end(CloseReason::rejected);
 }
 
 void Session::enter(Phase phase, std::chrono::milliseconds at_most) {

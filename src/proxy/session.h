@@ -46,7 +46,7 @@ class Session : public Deadline, public boost::intrusive::list_base_hook<boost::
   std::shared_ptr<const PathPolicy> policy;
   std::string host;  // what the client claims to mean
   MemberUse member;  // the address of an upstream that it goes through
-  Action action = Action::direct;
+  Decision decision;
 
   // Ends the session for this reason unless it is ending already: whoever waits is woken and told so.
   void end(CloseReason reason);

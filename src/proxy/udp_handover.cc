@@ -14,6 +14,7 @@ constexpr std::chrono::seconds still_under_way{1};
 }  // namespace
 
 void UdpHandover::consider(UdpFlow& flow) {
+  if (flow.undecided || flow.action() != Action::direct) return;
   if (!worker_.settings().handover || flow.handover != UdpFlow::Handover::open) return;
   if (flow.up.datagrams + flow.down.datagrams < worth_it_after || to_hand_over_.size() >= most_waiting) return;
   flow.handover = UdpFlow::Handover::asked;
@@ -50,13 +51,14 @@ void UdpHandover::take(Answer answer, const std::vector<FlowAccount>& flows) {
         if (flow != nullptr) flow->handover = UdpFlow::Handover::never;
         break;
       case Answer::given_back:
+        // A datagram of the flow may have been faster, and have begun it anew without what was known of it.
         if (flow == nullptr) flow = &table_.add(account.ends, now);
+        if (flow->handover != UdpFlow::Handover::done) restore(*flow, account.label);
         flow->time = account.time;
         flow->started = now - (std::chrono::system_clock::now() - account.time);
         table_.use(*flow, &UdpFlow::up, account.up, now);
         table_.use(*flow, &UdpFlow::down, account.down, now);
         flow->handover = UdpFlow::Handover::never;
-        restore(*flow, account.label);
         std::erase_if(leaving_, [&](const Leaving& leaving) { return leaving.ends == account.ends; });
         break;
     }
@@ -77,7 +79,8 @@ void UdpHandover::keep_account(const UdpFlow& flow) {
 
 // As it was decided, as far as the policy still has that rule.
 void UdpHandover::restore(UdpFlow& flow, const FlowLabel& label) const {
-  if (flow.verdict || (label.rule.empty() && !label.app)) return;
+  if (label.rule.empty() && !label.app) return;
+  flow.undecided.reset();
   Decision decision;
   const std::vector<Rule>& rules = worker_.policy()->policy().rules();
   if (label.rule_place < rules.size() && rules[label.rule_place].name == label.rule) decision.rule = label.rule_place;

@@ -42,7 +42,7 @@ class UdpHandover {
   UdpHandover(Worker& worker, UdpTable& table, HandoverCalls calls)
       : worker_(worker), table_(table), calls_(std::move(calls)) {}
 
-  // A flow that goes direct has carried something.
+  // A flow has carried something: one that goes direct may be worth it.
   void consider(UdpFlow& flow);
   // What has become of flows that were to be handed over.
   enum class Answer : std::uint8_t { taken, refused, given_back };

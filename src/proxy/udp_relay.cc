@@ -111,8 +111,8 @@ void UdpRelay::take_request(const Datagram& datagram, DatagramWay way) {
     if (decision && !worker_.wants_host(*decision)) {
       if (decision->rule) flow->verdict = std::make_unique<UdpVerdict>(worker_.policy(), *decision, std::nullopt);
     } else {
-      flow->undecided = std::make_unique<UndecidedFlow>(held_in_all_);
-      undecided_.push_back({ends, now + worker_.settings().identify_timeout});
+      flow->undecided = std::make_unique<UndecidedFlow>(ends, held_in_all_);
+      identifying_.of(worker_.settings().identify_timeout).arm(*flow->undecided, now);
     }
   }
   table_.use(*flow, &UdpFlow::up, {datagram.count(), datagram.payload.size()}, now);
@@ -157,10 +157,8 @@ void UdpRelay::pass_on_all(UdpFlow& flow, const std::vector<HeldDatagrams::Held>
 }
 
 void UdpRelay::decide_what_waits_no_longer() {
-  for (; !undecided_.empty() && undecided_.front().until <= worker_.reactor().now(); undecided_.pop_front()) {
-    UdpFlow* const flow = table_.find(undecided_.front().ends);
-    if (flow != nullptr && flow->undecided) decide(*flow, Identity());
-  }
+  while (Deadline* const due = identifying_.take_expired(worker_.reactor().now()))
+    decide(*table_.find(static_cast<UndecidedFlow*>(due)->ends), Identity());
 }
 
 void UdpRelay::pass_on(UdpFlow& flow, const Datagram& datagram) {
@@ -261,9 +259,8 @@ void UdpRelay::settle() {
 }
 
 Reactor::Clock::time_point UdpRelay::next_deadline(Reactor::Clock::time_point otherwise) const {
-  if (!undecided_.empty()) otherwise = std::min(otherwise, undecided_.front().until);
   if (!changed_.empty()) otherwise = worker_.reactor().now();
-  return handover_.next_deadline(opening_.next(table_.next_deadline(otherwise)));
+  return handover_.next_deadline(identifying_.next(opening_.next(table_.next_deadline(otherwise))));
 }
 
 void UdpRelay::end() {
@@ -279,14 +276,12 @@ void UdpRelay::enforce() {
       [this](const UdpFlow& flow) {
         if (flow.undecided) return false;
         const Identity* const identity = flow.verdict && flow.verdict->identity ? &*flow.verdict->identity : nullptr;
-        const std::optional<Decision> decision =
+        const std::optional<Decision> now =
             worker_.decide(flow.ends, Protocol::udp,
                            identity ? std::optional(Claim{identity->host, identity->application}) : std::nullopt);
-        if (!decision) return false;
-        if (decision->action != Action::upstream || flow.action() != Action::upstream)
-          return decision->action != flow.action();
-        return worker_.policy()->policy().upstream(decision->upstream).name !=
-               flow.verdict->policy->policy().upstream(flow.verdict->decision.upstream).name;
+        if (!now) return false;
+        return flow.verdict ? differs(flow.verdict->policy.get(), flow.verdict->decision, *worker_.policy(), *now)
+                            : differs(nullptr, Decision(), *worker_.policy(), *now);
       },
       CloseReason::rejected);
 }
@@ -317,8 +312,7 @@ void UdpRelay::account(UdpFlow& flow, CloseReason reason) {
   if (const UdpVerdict* const verdict = flow.verdict.get()) {
     const Policy& policy = verdict->policy->policy();
     if (verdict->decision.rule) record.rule = policy.rule(*verdict->decision.rule).name;
-    if (verdict->decision.action == Action::upstream)
-      record.upstream = policy.upstream(verdict->decision.upstream).name;
+    if (flow.action() == Action::upstream) record.upstream = policy.upstream(verdict->decision.upstream).name;
     if (verdict->identity) record.app = verdict->identity->application;
     if (verdict->identity) record.host = verdict->identity->host;
   }

@@ -91,7 +91,8 @@ class UdpRelay final : private Association::Owner {
   Worker& worker_;
   // Before the table, whose flows and associations need them.
   std::size_t held_in_all_ = 0;
-  Deadlines opening_;  // associations
+  Deadlines identifying_;  // undecided flows
+  Deadlines opening_;      // associations
   std::vector<Flow> changed_;
   std::vector<std::unique_ptr<Association>> ended_;  // until no event can be about them any more
   std::uint64_t not_held_ = 0;                       // datagrams for which there was no room while their flow waited
@@ -103,12 +104,7 @@ class UdpRelay final : private Association::Owner {
   DatagramReceiver receiver_;
   std::vector<Datagram> received_;
   std::vector<char> answers_;  // of upstreams, as they are received
-  struct Undecided {
-    Flow ends;
-    Reactor::Clock::time_point until;
-  };
-  std::deque<Undecided> undecided_;  // or they were, since
-  int errors_left_ = 0;              // ICMP errors that may be sent until the next refill
+  int errors_left_ = 0;        // ICMP errors that may be sent until the next refill
   Reactor::Clock::time_point next_refill_{};
 };
 

@@ -38,9 +38,10 @@ struct Carried {
 };
 
 // A flow that no rule can tell about before its datagrams say what it is; until then they wait here.
-struct UndecidedFlow {
-  explicit UndecidedFlow(std::size_t& held_in_all) : waiting(held_in_all) {}
+struct UndecidedFlow : Deadline {
+  UndecidedFlow(const Flow& its_ends, std::size_t& held_in_all) : ends(its_ends), waiting(held_in_all) {}
 
+  Flow ends;
   DatagramIdentifier identifier;
   HeldDatagrams waiting;
 };
@@ -61,11 +62,15 @@ struct UdpFlow : Deadline, boost::intrusive::list_base_hook<boost::intrusive::ta
   std::unique_ptr<UndecidedFlow> undecided;
   std::unique_ptr<const UdpVerdict> verdict;  // none: direct, by default
   std::unique_ptr<Association> association;   // of one that goes through an upstream
+  bool without_upstream = false;              // that is down, and the user has chosen "direct" for it
   // To the kernel: not yet, asked for, done (and here for as long as datagrams may still be under way to us), or never
   // (it has refused, or gave the flow back).
   enum class Handover : std::uint8_t { open, asked, done, never } handover = Handover::open;
 
-  [[nodiscard]] Action action() const { return verdict ? verdict->decision.action : Action::direct; }
+  // What becomes of its datagrams.
+  [[nodiscard]] Action action() const {
+    return verdict && !without_upstream ? verdict->decision.action : Action::direct;
+  }
   [[nodiscard]] bool is_answered() const { return down.datagrams > 0; }
   // One question, and as far as can be seen its answer.
   [[nodiscard]] bool is_one_shot() const { return (is_answered() || is_local) && up.datagrams == 1; }

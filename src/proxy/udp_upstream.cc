@@ -32,12 +32,14 @@ void UdpRelay::pass_up(UdpFlow& flow, const Datagram& datagram) {
       return send_icmp(IcmpError::prohibited, senders(flow.ends.client.family()).to_upstream, datagram);
     case Association::Refused::dropped:
       return;
-    case Association::Refused::direct:
+    case Association::Refused::direct: {
       // From now on, as a connection that has begun so; but not by the kernel, where a rule wants an upstream.
-      flow.verdict = std::make_unique<UdpVerdict>(
-          verdict.policy, Decision{.action = Action::direct, .rule = verdict.decision.rule}, verdict.identity);
+      flow.without_upstream = true;
+      const std::vector<HeldDatagrams::Held> waiting = flow.association->release();
       ended_.push_back(std::move(flow.association));
+      pass_on_all(flow, waiting);
       return pass_direct(flow, datagram);
+    }
   }
 }
 
