@@ -14,8 +14,7 @@ std::string guard(const Plan& plan) {
 
   add_kernel_rules(plan, Protocol::tcp, table);
   Lines refuse = {"tcp dport != @tcp_ports return"};
-  add_exceptions(plan, refuse);
-  jump_to_kernel_rules(plan, Protocol::tcp, refuse);
+  add_exceptions(plan, Protocol::tcp, refuse);
   for (const int family : families(plan))
     refuse.push_back(fmt::format("meta nfproto ipv{} reject with tcp reset", words(family).digit));
   table.chains.push_back({"refuse", "", std::move(refuse)});
@@ -23,8 +22,7 @@ std::string guard(const Plan& plan) {
   if (!settings.udp.empty()) {
     add_kernel_rules(plan, Protocol::udp, table);
     Lines refuse_udp = {"udp dport != @udp_ports return"};
-    add_exceptions(plan, refuse_udp);
-    jump_to_kernel_rules(plan, Protocol::udp, refuse_udp);
+    add_exceptions(plan, Protocol::udp, refuse_udp);
     refuse_udp.push_back("reject");
     table.chains.push_back({"refuse_udp", "", std::move(refuse_udp)});
   }
@@ -34,8 +32,8 @@ std::string guard(const Plan& plan) {
     // own_mark: datagrams of flows that we have left to the kernel.
     for (const Mark mark : {settings.mark, settings.local_mark, settings.own_mark})
       rules.push_back(fmt::format("{} return", has("meta mark", mark)));
-    rules.push_back(fmt::format("{} {} goto refuse", is_from_a_client, new_connection));
-    if (!settings.udp.empty()) rules.push_back(fmt::format("{} meta l4proto udp goto refuse_udp", is_from_a_client));
+    rules.push_back(fmt::format("{} {} goto refuse", is_from_a_client(plan), new_connection));
+    if (!settings.udp.empty()) rules.push_back(fmt::format("{} meta l4proto udp goto refuse_udp", is_from_a_client(plan)));
     table.chains.push_back({"clients", "type filter hook prerouting priority -145;", std::move(rules)});
   }
   if (settings.local) {

@@ -53,12 +53,16 @@ struct Variant {
 };
 
 Conditions conditions_of(int bits) {
-  return {.taking = (bits & 1) != 0, .zones = (bits & 2) != 0, .early = (bits & 4) != 0, .cookies = (bits & 8) != 0};
+  return {.taking = (bits & 1) != 0,
+          .zones = (bits & 2) != 0,
+          .early = (bits & 4) != 0,
+          .cookies = (bits & 8) != 0,
+          .filters = (bits & 16) != 0};
 }
 
 std::vector<Variant> every_variant() {
   std::vector<Variant> variants;
-  for (int conditions = 0; conditions < 16; ++conditions)
+  for (int conditions = 0; conditions < 32; ++conditions)
     for (const bool local : {false, true})
       for (const WithoutUs without_us : {WithoutUs::open, WithoutUs::closed})
         for (const ListenerPorts ports :
@@ -103,18 +107,18 @@ std::string sorted_table() { return shell("nft list table inet limpid | sed 's/ 
 TEST_F(InstallationTest, LeadsFromAnyConditionsToAnyOthersAndEndsWithTheSameRules) {
   plan.settings.local = true;
   std::vector<std::string> fresh;
-  for (int bits = 0; bits < 16; ++bits) {
+  for (int bits = 0; bits < 32; ++bits) {
     const Result<Installation> installation = Installation::install(plan, conditions_of(bits), no_patience);
     ASSERT_TRUE(installation) << installation.error().what;
     fresh.push_back(sorted_table());
   }
   Result<Installation> installation = Installation::install(plan, {}, no_patience);
   ASSERT_TRUE(installation) << installation.error().what;
-  // Each pair of zones, early and cookies; `taking` comes along both ways.
+  // Each pair of zones, early and cookies; `taking` and `filters` come along both ways.
   for (int from = 0; from < 8; ++from)
     for (int to = 0; to < 8; ++to) {
-      const int first = from << 1 | (to & 1);
-      const int second = to << 1 | (from & 1);
+      const int first = (to & 2) << 3 | from << 1 | (to & 1);
+      const int second = (from & 2) << 3 | to << 1 | (from & 1);
       ASSERT_TRUE(installation->change(conditions_of(first)));
       const Result<> changed = installation->change(conditions_of(second));
       ASSERT_TRUE(changed) << changed.error().what << ": " << first << " -> " << second;
@@ -143,7 +147,7 @@ TEST_F(InstallationTest, KeepsWhatTheSetsHaveLearntWhenTheRulesChange) {
   // Elements can be added by the owner alone: so the transition itself is run by hand.
   ASSERT_TRUE(nft->run(ruleset(plan, {.taking = true})));
   ASSERT_TRUE(nft->run("add element inet limpid taken4 { 192.0.2.1 . 1025 . 198.51.100.1 . 80 }\n"));
-  const Conditions everything{.taking = true, .zones = true, .early = true, .cookies = true};
+  const Conditions everything{.taking = true, .zones = true, .early = true, .cookies = true, .filters = true};
   ASSERT_TRUE(nft->run(transition({plan, {.taking = true}}, {plan, everything})));
   ASSERT_TRUE(nft->run(transition({plan, everything}, {plan, {}})));
   EXPECT_THAT(shell("nft list set inet limpid taken4"), HasSubstr("192.0.2.1 . 1025 . 198.51.100.1 . 80"));
@@ -347,7 +351,7 @@ TEST_F(InstallationTest, SaysWhatIsInstalled) {
 TEST_F(InstallationTest, IsDescribedInWordsThatNftAndIpUnderstand) {
   plan.settings.without_us = WithoutUs::closed;
   plan.settings.local = true;
-  const std::string text = describe(plan, {.taking = true, .zones = true, .early = true, .cookies = true});
+  const std::string text = describe(plan, {.taking = true, .zones = true, .early = true, .cookies = true, .filters = true});
   shell("cat > /dev/null <<'END'\n" + text + "END\n");
   {
     NetworkNamespace elsewhere = std::move(*NetworkNamespace::create());

@@ -188,6 +188,10 @@ bool uses_conntrack(const std::vector<NftChain>& chains) {
   });
 }
 
+bool filters_forwarding(const std::vector<NftChain>& chains) {
+  return std::ranges::any_of(chains, [](const NftChain& chain) { return is_base_of(chain, "forward"); });
+}
+
 std::vector<std::string> input_drops(const std::vector<NftChain>& chains, const Intercept& settings) {
   return drops(chains, "input", settings.mark, "intercepted connections come through it");
 }

@@ -33,6 +33,8 @@ struct NftChain {
 [[nodiscard]] std::vector<std::string> route_conflicts(const std::vector<FibRoute>& routes, const Intercept& settings);
 
 [[nodiscard]] bool uses_conntrack(const std::vector<NftChain>& chains);
+// Whether packets that are forwarded meet a chain, whatever it does with them.
+[[nodiscard]] bool filters_forwarding(const std::vector<NftChain>& chains);
 
 // Chains of the input hook that drop by default and know no exception for our mark: a sentence each, with the rule to
 // add.

@@ -33,8 +33,7 @@ Chain local_syn_chain(const Plan& plan) {
     for (const std::string_view set : {"taken", "closing"})
       rules.push_back(fmt::format("delete @{}{} {{ {} }}", set, words(family).digit, words(family).connection));
   rules.push_back("tcp dport != @take_tcp return");
-  add_exceptions(plan, rules);
-  jump_to_kernel_rules(plan, Protocol::tcp, rules);
+  add_exceptions(plan, Protocol::tcp, rules);
   for (const int family : families(plan))
     rules.push_back(fmt::format("update @taken{} {{ {} }} goto steer", words(family).digit, words(family).connection));
   return {"local_syn", "", std::move(rules)};
@@ -73,7 +72,7 @@ Chain ours_chain(const Plan& plan) {
 
 }  // namespace
 
-void add_local_chains(const Plan& plan, Table& table) {
+void add_local_chains(const Plan& plan, const Conditions& conditions, Table& table) {
   for (const int family : families(plan)) {
     table.sets.push_back(learnt_set("taken", family, words(family).connection, "1d"));
     table.sets.push_back(learnt_set("closing", family, words(family).connection, "10m"));
@@ -82,7 +81,7 @@ void add_local_chains(const Plan& plan, Table& table) {
   table.chains.push_back(ours_chain(plan));
   for (const int family : families(plan)) table.chains.push_back(local_taken_chain(family));
   if (plan.settings.local) table.chains.push_back(local_syn_chain(plan));
-  if (plan.settings.local && !plan.settings.udp.empty()) table.chains.push_back(local_udp_chain(plan));
+  if (plan.settings.local && !plan.settings.udp.empty()) table.chains.push_back(local_udp_chain(plan, conditions));
   table.chains.push_back(local_chain(plan));
 }
 

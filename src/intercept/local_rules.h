@@ -7,6 +7,6 @@
 namespace limpid::rules {
 
 // The chains, and the sets @taken and @closing that remember which connections were taken.
-void add_local_chains(const Plan& plan, Table& table);
+void add_local_chains(const Plan& plan, const Conditions& conditions, Table& table);
 
 }  // namespace limpid::rules

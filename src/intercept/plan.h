@@ -73,6 +73,7 @@ struct Conditions {
   bool zones = false;    // conntrack is in use on this machine: the clients' side gets a zone of its own
   bool early = false;    // a bridge hands its packets to iptables: our chain must come before everything
   bool cookies = false;  // the kernel answers SYNs with cookies: a handshake's last ACK has no socket
+  bool filters = false;  // others filter what is forwarded: flows that the kernel has carry own_mark for them
 
   // Whether one prerouting hook sees both sides of a session. Each costs every packet, and only conntrack and bridges
   // need two.

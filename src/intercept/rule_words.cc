@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 namespace limpid::rules {
@@ -27,6 +28,11 @@ constexpr Words words6{.ip = "ip6",
                        .answer = "ip6 daddr . udp dport . ip6 saddr . udp sport",
                        .loopback = "[::1]"};
 
+Set set_of(std::string name, std::string_view type, bool has_ranges, const std::string& elements) {
+  return {std::move(name), fmt::format("type {};{}{}", type, has_ranges ? " flags interval; auto-merge;" : "",
+                                       elements.empty() ? "" : fmt::format(" elements = {{ {} }};", elements))};
+}
+
 std::string prefixes(const std::vector<Prefix>& list, int family) {
   Lines texts;
   for (const Prefix& prefix : list)
@@ -39,10 +45,16 @@ void add_prefix_sets(const Plan& plan, Table& table) {
     const Words word = words(family);
     const std::string type = family == AF_INET ? "ipv4_addr" : "ipv6_addr";
     if (const std::string list = prefixes(plan.settings.bypass, family); !list.empty())
-      table.sets.push_back(interval_set(fmt::format("bypass{}", word.digit), type, list));
+      table.sets.push_back(set_of(fmt::format("bypass{}", word.digit), type, true, list));
     if (const std::string list = prefixes(plan.settings.bypass_from, family); !list.empty())
-      table.sets.push_back(interval_set(fmt::format("bypass_from{}", word.digit), type, list));
+      table.sets.push_back(set_of(fmt::format("bypass_from{}", word.digit), type, true, list));
   }
+}
+
+bool is_pattern(const std::string& interface) { return interface.ends_with('*'); }
+
+bool is_one_name(const Intercept& settings) {
+  return settings.interfaces.size() == 1 && !is_pattern(settings.interfaces[0]);
 }
 
 }  // namespace
@@ -77,9 +89,14 @@ std::string ports(const std::vector<PortRange>& ranges) {
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-Set interval_set(std::string name, std::string_view type, const std::string& elements) {
-  return {std::move(name), fmt::format("type {}; flags interval; auto-merge;{}", type,
-                                       elements.empty() ? "" : fmt::format(" elements = {{ {} }};", elements))};
+std::string is_from_a_client(const Plan& plan) {
+  return is_one_name(plan.settings) ? fmt::format("iifname \"{}\"", plan.settings.interfaces[0]) : "iifname @clients";
+}
+
+Set port_set(std::string name, const std::vector<PortRange>& ranges, bool is_filled) {
+  const bool has_ranges =
+      std::ranges::any_of(ranges, [](const PortRange& range) { return range.first != range.last; });
+  return set_of(std::move(name), "inet_service", has_ranges, is_filled ? ports(ranges) : "");
 }
 
 Set learnt_set(std::string_view name, int family, std::string_view key, std::string_view timeout) {
@@ -89,30 +106,16 @@ Set learnt_set(std::string_view name, int family, std::string_view key, std::str
 
 void add_common_sets(const Plan& plan, Table& table) {
   const Intercept& settings = plan.settings;
-  if (!settings.interfaces.empty()) {
+  if (!settings.interfaces.empty() && !is_one_name(settings)) {
     const std::string names = fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""));
-    // Every packet is looked up here, and the kernel looks faster into a set that knows no ranges.
-    const bool has_pattern =
-        std::ranges::any_of(settings.interfaces, [](const auto& name) { return name.ends_with('*'); });
-    table.sets.push_back(has_pattern ? interval_set("clients", "ifname", names)
-                                     : Set{"clients", fmt::format("type ifname; elements = {{ {} }};", names)});
+    const bool has_patterns = std::ranges::any_of(settings.interfaces, is_pattern);
+    table.sets.push_back(set_of("clients", "ifname", has_patterns, names));
   }
-  table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings.tcp)));
-  if (!settings.udp.empty()) table.sets.push_back(interval_set("udp_ports", "inet_service", ports(settings.udp)));
+  table.sets.push_back(port_set("tcp_ports", settings.tcp));
+  if (!settings.udp.empty()) table.sets.push_back(port_set("udp_ports", settings.udp));
   // A named set: libnftables 1.0.6 crashes when it lists an anonymous one whose elements the kernel will not tell.
   table.sets.push_back({"not_routed", "type fib_addrtype; elements = { local, broadcast, multicast, anycast };"});
   add_prefix_sets(plan, table);
-}
-
-void add_exceptions(const Plan& plan, Lines& rules) {
-  rules.push_back("fib daddr type @not_routed return");
-  for (const int family : families(plan)) {
-    const Words word = words(family);
-    if (!prefixes(plan.settings.bypass, family).empty())
-      rules.push_back(fmt::format("{} daddr @bypass{} return", word.ip, word.digit));
-    if (!prefixes(plan.settings.bypass_from, family).empty())
-      rules.push_back(fmt::format("{} saddr @bypass_from{} return", word.ip, word.digit));
-  }
 }
 
 namespace {
@@ -161,8 +164,25 @@ void add_kernel_rules(const Plan& plan, Protocol proto, Table& table) {
   table.chains.push_back(std::move(chain));
 }
 
-void jump_to_kernel_rules(const Plan& plan, Protocol proto, Lines& rules) {
-  if (!rules_of(plan, proto).empty()) rules.push_back(fmt::format("jump {}", kernel_rules_chain(proto)));
+void add_exceptions(const Plan& plan, Protocol proto, Lines& rules) {
+  Lines exceptions = {"fib daddr type @not_routed return"};
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    if (!prefixes(plan.settings.bypass, family).empty())
+      exceptions.push_back(fmt::format("{} daddr @bypass{} return", word.ip, word.digit));
+    if (!prefixes(plan.settings.bypass_from, family).empty())
+      exceptions.push_back(fmt::format("{} saddr @bypass_from{} return", word.ip, word.digit));
+  }
+  const std::vector<KernelRule>& decided = rules_of(plan, proto);
+  if (!decided.empty()) {
+    // Last, for they refuse what is not to be touched; where they do not, first, for a fib look-up costs more.
+    const bool refuse = std::ranges::any_of(
+        decided, [](Verdict verdict) { return verdict == Verdict::reject || verdict == Verdict::drop; },
+        &KernelRule::verdict);
+    exceptions.insert(refuse ? exceptions.end() : exceptions.begin(),
+                      fmt::format("jump {}", kernel_rules_chain(proto)));
+  }
+  std::ranges::move(exceptions, std::back_inserter(rules));
 }
 
 // Ours are left alone, else a session would be its own client: by mark, and by uid should a socket ever lack it.

@@ -50,22 +50,22 @@ inline constexpr std::string_view new_connection = "tcp flags & (syn | ack) == s
 [[nodiscard]] std::string give(Mark mark);
 
 [[nodiscard]] std::string ports(const std::vector<PortRange>& ranges);  // "80, 8000-8999"
-inline constexpr std::string_view is_from_a_client = "iifname @clients";
+// "iifname @clients", or quicker where that is one name.
+[[nodiscard]] std::string is_from_a_client(const Plan& plan);
 
-[[nodiscard]] Set interval_set(std::string name, std::string_view type, const std::string& elements);
+// A set of ports, filled or to be filled. The kernel looks faster into a set that knows no ranges.
+[[nodiscard]] Set port_set(std::string name, const std::vector<PortRange>& ranges, bool is_filled = true);
 // A set of connections, or of whatever else `key` names of a packet, that the packets themselves fill.
 [[nodiscard]] Set learnt_set(std::string_view name, int family, std::string_view key, std::string_view timeout);
 
-// @clients, @tcp_ports, @udp_ports, and the bypass sets that are not empty.
+// @clients (of several names or patterns), @tcp_ports, @udp_ports, and the bypass sets that are not empty.
 void add_common_sets(const Plan& plan, Table& table);
 
-// What is never taken: connections to this machine itself, what has no single receiver, and what the user left out.
-void add_exceptions(const Plan& plan, Lines& rules);
-
-// What the kernel decides of the user's rules: a chain, if there is anything to decide, for the chains that take flows
-// to jump to; it comes back with those that are to be taken.
+// What the kernel decides of the user's rules: a chain, if there is anything to decide.
 void add_kernel_rules(const Plan& plan, Protocol proto, Table& table);
-void jump_to_kernel_rules(const Plan& plan, Protocol proto, Lines& rules);
+// What is not taken: connections to this machine itself, what has no single receiver, what the user left out, and what
+// that chain decides.
+void add_exceptions(const Plan& plan, Protocol proto, Lines& rules);
 
 // Connections that limpid itself opens, by what they have beside own_mark.
 void add_own_exceptions(const Plan& plan, Lines& rules);

@@ -30,8 +30,6 @@ std::string of_accepted(const Intercept& settings) {
   return fmt::format("0x{:08x}", settings.own_mark.bits | settings.mark.bits);
 }
 
-constexpr std::string_view of_a_connection = "meta l4proto { tcp, icmp, ipv6-icmp }";
-
 // "meta l4proto tcp tproxy ip to 127.0.0.1:40001", once a family. Without a listener tproxy does not match: the packet
 // goes on.
 std::string tproxy(const Plan& plan, int family) {
@@ -42,25 +40,38 @@ std::string tproxy(const Plan& plan, int family) {
 
 // ---- The clients' side: before conntrack, so that the zone can be chosen here.
 
+std::string is_from_here(const Plan& plan) {
+  return fmt::format("iif \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark));
+}
+
+// Each rule costs every packet that gets to it (docs/kernel.md, F30): TCP leaves first, and then flows that the kernel
+// has.
 Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   Chain chain{"clients", "", {}};
   // A bridge that hands packets to iptables swallows those that are delivered here, at the hook's very first place:
   // only what is registered before it, at the lowest priority and later than it, sees them in time.
   chain.hook = fmt::format("type filter hook prerouting priority {};", conditions.early ? "-2147483648" : "raw");
-  const std::string from_here = fmt::format("iif \"lo\" {} goto from_here", has("meta mark", plan.settings.local_mark));
-  // Flows that the kernel has come first, for their packets are to pay least; but a datagram that is on its way in from
-  // here when its flow is handed over still has to come to us. With conntrack, answers have the client's address later
-  // only, and the chain "udp_answers" asks for them.
-  if (plan.settings.local) chain.rules.push_back(from_here);
-  if (!conditions.zones) add_direct(plan, chain.rules);
-  if (!plan.settings.local) chain.rules.push_back(from_here);
-  const bool has_udp = !plan.settings.udp.empty(), has_clients = !plan.settings.interfaces.empty();
-  const std::string_view then = conditions.is_one_hook() ? "jump" : "goto";
-  if (has_udp && has_clients)
-    chain.rules.push_back(fmt::format("meta l4proto udp {} {} udp_from_clients", is_from_a_client, then));
-  if (has_udp && conditions.is_one_hook()) chain.rules.push_back("meta l4proto udp goto udp_answers");
-  if (has_clients) chain.rules.push_back(fmt::format("{} {} goto from_clients", is_from_a_client, of_a_connection));
-  if (conditions.is_one_hook()) chain.rules.push_back(fmt::format("{} goto servers", of_a_connection));
+  chain.rules.push_back("meta l4proto tcp goto connections");
+  // A datagram that is on its way in from here when its flow is handed over still has to come to us. With conntrack,
+  // answers have the client's address later only, and the chain "udp_answers" asks for them.
+  if (plan.settings.local) chain.rules.push_back(is_from_here(plan));
+  if (!conditions.zones) add_direct(plan, conditions, chain.rules);
+  if (!plan.settings.local) chain.rules.push_back(is_from_here(plan));
+  if (!plan.settings.udp.empty()) {
+    if (!plan.settings.interfaces.empty())
+      chain.rules.push_back(fmt::format("meta l4proto udp {} goto udp_from_clients", is_from_a_client(plan)));
+    if (conditions.is_one_hook()) chain.rules.push_back("meta l4proto udp goto udp_answers");
+  }
+  chain.rules.push_back("meta l4proto { icmp, ipv6-icmp } goto connections");
+  return chain;
+}
+
+// TCP, and ICMP errors about it.
+Chain connections_chain(const Plan& plan, const Conditions& conditions) {
+  Chain chain{"connections", "", {is_from_here(plan)}};
+  if (!plan.settings.interfaces.empty())
+    chain.rules.push_back(fmt::format("{} goto from_clients", is_from_a_client(plan)));
+  if (conditions.is_one_hook()) chain.rules.push_back("goto servers");
   return chain;
 }
 
@@ -87,19 +98,29 @@ Chain unmarked_chain(const Plan& plan, std::string name, std::string take) {
            fmt::format("{} return", lacks("socket mark", plan.settings.own_mark)), std::move(take)}};
 }
 
+// Packets with a transparent socket: what belongs to sessions of ours is diverted.
+Chain client_sockets_chain(const Plan& plan, const Conditions& conditions) {
+  const Intercept& settings = plan.settings;
+  Chain chain{"client_sockets",
+              "",
+              {"# Sessions of ours, and ICMP errors about them; and a server's on the clients' side.",
+               fmt::format("{} vmap {{ {} : goto divert, {} : {} }}", mark_of_socket(settings), of_accepted(settings),
+                           of_upstream(settings), conditions.is_one_hook() ? "goto divert" : "accept"),
+               "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.",
+               "tcp dport @tcp_ports goto divert_unmarked"}};
+  if (conditions.is_one_hook()) chain.rules.push_back("tcp sport @tcp_ports goto divert_unmarked");
+  return chain;
+}
+
 Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
   const Intercept& settings = plan.settings;
   Lines rules = {
       "# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy "
       "knows.",
       fmt::format("{} goto syn", new_connection),
-      "# Sessions of ours, and ICMP errors about them; and a server's on the clients' side. One look-up for both.",
-      fmt::format("{} vmap {{ {} : goto divert, {} : {} }}", mark_of_socket(settings), of_accepted(settings),
-                  of_upstream(settings), conditions.is_one_hook() ? "goto divert" : "return"),
-      "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.",
-      "tcp dport @tcp_ports socket transparent 1 goto divert_unmarked",
+      "# What is let go has none: one look-up tells.",
+      fmt::format("socket transparent 1 {} client_sockets", conditions.cookies ? "jump" : "goto"),
   };
-  if (conditions.is_one_hook()) rules.push_back("tcp sport @tcp_ports socket transparent 1 goto divert_unmarked");
   if (conditions.cookies) {
     rules.push_back(fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)));
     rules.push_back("# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.");
@@ -114,8 +135,7 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
 
 Chain syn_chain(const Plan& plan, const Conditions& conditions) {
   Lines rules = {"tcp dport != @take_tcp return"};
-  add_exceptions(plan, rules);
-  jump_to_kernel_rules(plan, Protocol::tcp, rules);
+  add_exceptions(plan, Protocol::tcp, rules);
   // Rules of their own: a full set must not stop the SYN.
   if (conditions.cookies)
     for (const int family : families(plan))
@@ -135,35 +155,36 @@ Chain zone_chain(const Plan& plan) {
 
 // ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
-Lines servers_rules(const Intercept& settings, std::string_view unmarked) {
-  Lines rules = {
-      "# Divert: sessions of ours, and ICMP errors about them.",
-      fmt::format("{} == {} {} accept", mark_of_socket(settings), of_upstream(settings), give(settings.mark))};
-  if (settings.is_wanted()) {
-    rules.push_back("# TIME_WAIT of ours: \"socket mark\" does not see it.");
-    rules.push_back(fmt::format("tcp sport @tcp_ports socket transparent 1 goto {}", unmarked));
-  }
-  return rules;
-}
+constexpr std::string_view of_a_server = "socket transparent 1 goto server_sockets";
 
 // Behind a hook of its own the packets of the clients' side come by as well.
 void add_servers_hook(const Plan& plan, std::string name, std::string_view priority, Lines first, Table& table) {
-  const Intercept& settings = plan.settings;
-  first.push_back(fmt::format("{} return", has("meta mark", settings.mark)));
+  first.push_back(fmt::format("{} return", has("meta mark", plan.settings.mark)));
   first.push_back("meta l4proto != { tcp, icmp, ipv6-icmp } return");
-  std::ranges::move(servers_rules(settings, "servers_unmarked"), std::back_inserter(first));
+  first.emplace_back(of_a_server);
   table.chains.push_back({std::move(name), fmt::format("type filter hook prerouting priority {};", priority), first});
 }
 
 void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
+  const Intercept& settings = plan.settings;
+  const std::string take = give(settings.mark) + " accept";
+  Chain sockets{"server_sockets",
+                "",
+                {"# Divert: sessions of ours, and ICMP errors about them.",
+                 fmt::format("{} == {} {}", mark_of_socket(settings), of_upstream(settings), take)}};
+  if (settings.is_wanted()) {
+    if (!conditions.is_one_hook()) table.chains.push_back(unmarked_chain(plan, "servers_unmarked", take));
+    sockets.rules.push_back("# TIME_WAIT of ours: \"socket mark\" does not see it.");
+    sockets.rules.push_back(
+        fmt::format("tcp sport @tcp_ports goto {}", conditions.is_one_hook() ? "divert_unmarked" : "servers_unmarked"));
+  }
+  table.chains.push_back(std::move(sockets));
   if (conditions.is_one_hook()) {
-    table.chains.push_back({"servers", "", servers_rules(plan.settings, "divert_unmarked")});
+    table.chains.push_back({"servers", "", {std::string(of_a_server)}});
     return;
   }
-  if (plan.settings.is_wanted())
-    table.chains.push_back(unmarked_chain(plan, "servers_unmarked", give(plan.settings.mark) + " accept"));
   Lines udp;
-  if (!plan.settings.udp.empty())
+  if (!settings.udp.empty())
     udp.push_back(fmt::format("meta l4proto udp {}", conditions.zones ? "return" : "goto udp_answers"));
   add_servers_hook(plan, "servers", "mangle", std::move(udp), table);
   // Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet
@@ -178,6 +199,7 @@ void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
 void add_answers(const Plan& plan, const Conditions& conditions, Table& table) {
   table.chains.push_back(from_here_chain(plan));
   add_servers(plan, conditions, table);
+  table.chains.push_back(connections_chain(plan, conditions));
   table.chains.push_back(clients_chain(plan, conditions));
 }
 
@@ -185,12 +207,12 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   Table table;
   if (!plan.settings.is_wanted()) {
     add_answers(plan, conditions, table);
-    if (plan.steers_answers()) add_local_chains(plan, table);
+    if (plan.steers_answers()) add_local_chains(plan, conditions, table);
     return table;
   }
   add_common_sets(plan, table);
   // The ports again, but only while we take new connections; @tcp_ports is for sessions that live.
-  table.sets.push_back(interval_set("take_tcp", "inet_service", conditions.taking ? ports(plan.settings.tcp) : ""));
+  table.sets.push_back(port_set("take_tcp", plan.settings.tcp, conditions.taking));
   if (conditions.cookies)
     for (const int family : families(plan))
       table.sets.push_back(learnt_set("handshakes", family, words(family).connection, "10s"));
@@ -199,12 +221,14 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
   table.chains.push_back(syn_chain(plan, conditions));
   table.chains.push_back({"divert", "", {divert(plan, conditions)}});
   table.chains.push_back(unmarked_chain(plan, "divert_unmarked", divert(plan, conditions)));
+  table.chains.push_back(client_sockets_chain(plan, conditions));
   table.chains.push_back(from_clients_chain(plan, conditions));
   table.chains.push_back(from_here_chain(plan));
   add_servers(plan, conditions, table);
+  table.chains.push_back(connections_chain(plan, conditions));
   table.chains.push_back(clients_chain(plan, conditions));
   if (conditions.zones) table.chains.push_back(zone_chain(plan));
-  if (plan.settings.local || plan.steers_answers()) add_local_chains(plan, table);
+  if (plan.settings.local || plan.steers_answers()) add_local_chains(plan, conditions, table);
   return table;
 }
 

@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-constexpr Conditions everything{.taking = true, .zones = true, .early = true, .cookies = true};
+constexpr Conditions everything{.taking = true, .zones = true, .early = true, .cookies = true, .filters = true};
 
 std::size_t count(const std::string& text, std::string_view part) {
   std::size_t number = 0;
@@ -40,14 +40,14 @@ table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
-	set udp_ports { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
+	set udp_ports { type inet_service; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8 }; }
 	set bypass_from4 { type ipv4_addr; flags interval; auto-merge; elements = { 192.0.2.7/32 }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
 	set take_tcp { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
-	set take_udp { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
+	set take_udp { type inet_service; elements = { 53, 443 }; }
 	set answers4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
 	set direct4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 131072; counter; }
 	set answers6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
@@ -66,9 +66,9 @@ table inet limpid {
 		meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:40011 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
 	chain udp_from_clients {
-		# A destination on the clients' side: the chain "udp_answers" takes what it sends.
-		ip saddr . udp sport . ip daddr . udp dport @answers4 return
-		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 return
+		# What a destination on the clients' side sends.
+		ip saddr . udp sport . ip daddr . udp dport @answers4 goto udp_answer
+		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 goto udp_answer
 		udp dport != @take_udp return
 		# No hop left: for the kernel to tell its sender.
 		ip ttl < 2 return
@@ -108,35 +108,47 @@ table inet limpid {
 		socket mark & 0x40000000 != 0x40000000 return
 		meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
+	chain client_sockets {
+		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side.
+		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : goto divert }
+		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		tcp dport @tcp_ports goto divert_unmarked
+		tcp sport @tcp_ports goto divert_unmarked
+	}
 	chain from_clients {
 		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
 		tcp flags & (syn | ack) == syn goto syn
-		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side. One look-up for both.
-		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : goto divert }
-		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
-		tcp dport @tcp_ports socket transparent 1 goto divert_unmarked
-		tcp sport @tcp_ports socket transparent 1 goto divert_unmarked
+		# What is let go has none: one look-up tells.
+		socket transparent 1 goto client_sockets
 	}
 	chain from_here {
 		meta l4proto udp goto udp_from_here
 		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 accept
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
 	}
-	chain servers {
+	chain server_sockets {
 		# Divert: sessions of ours, and ICMP errors about them.
 		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		# TIME_WAIT of ours: "socket mark" does not see it.
-		tcp sport @tcp_ports socket transparent 1 goto divert_unmarked
+		tcp sport @tcp_ports goto divert_unmarked
+	}
+	chain servers {
+		socket transparent 1 goto server_sockets
+	}
+	chain connections {
+		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		iifname @clients goto from_clients
+		goto servers
 	}
 	chain clients {
 		type filter hook prerouting priority raw; policy accept;
-		ip saddr . udp sport . ip daddr . udp dport @direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
-		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
+		meta l4proto tcp goto connections
+		ip saddr . udp sport . ip daddr . udp dport @direct4 accept
+		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 accept
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
-		meta l4proto udp iifname @clients jump udp_from_clients
+		meta l4proto udp iifname @clients goto udp_from_clients
 		meta l4proto udp goto udp_answers
-		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
-		meta l4proto { tcp, icmp, ipv6-icmp } goto servers
+		meta l4proto { icmp, ipv6-icmp } goto connections
 	}
 }
 )END");
@@ -159,7 +171,7 @@ ip -6 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol
 table inet limpid_guard {
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
-	set udp_ports { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
+	set udp_ports { type inet_service; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
@@ -201,13 +213,13 @@ table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
 	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
-	set udp_ports { type inet_service; flags interval; auto-merge; elements = { 53, 443 }; }
+	set udp_ports { type inet_service; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
 	set take_tcp { type inet_service; flags interval; auto-merge; }
 	set handshakes6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10s; }
-	set take_udp { type inet_service; flags interval; auto-merge; }
+	set take_udp { type inet_service; }
 	set answers6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
 	set direct6 { typeof ip6 saddr . udp sport . ip6 daddr . udp dport; size 131072; counter; }
 	set taken6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 1d; }
@@ -223,7 +235,7 @@ table inet limpid {
 	}
 	chain udp_from_clients {
 		ip6 saddr . udp sport . ip6 daddr . udp dport @direct6 meta mark set meta mark & 0xbfffffff | 0x40000000 accept
-		# A destination on the clients' side: the chain "udp_answers" takes what it sends.
+		# What a destination on the clients' side sends.
 		ip6 saddr . udp sport . ip6 daddr . udp dport @answers6 return
 		# So early, fragments are not together yet.
 		ip frag-off & 0x3fff != 0x0 return
@@ -267,13 +279,17 @@ table inet limpid {
 		socket mark & 0x40000000 != 0x40000000 return
 		ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
+	chain client_sockets {
+		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side.
+		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : accept }
+		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
+		tcp dport @tcp_ports goto divert_unmarked
+	}
 	chain from_clients {
 		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
 		tcp flags & (syn | ack) == syn goto syn
-		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side. One look-up for both.
-		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : return }
-		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
-		tcp dport @tcp_ports socket transparent 1 goto divert_unmarked
+		# What is let go has none: one look-up tells.
+		socket transparent 1 jump client_sockets
 		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.
 		tcp flags & (syn | rst | fin | ack) == ack ip6 saddr . tcp sport . ip6 daddr . tcp dport @handshakes6 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
@@ -287,31 +303,36 @@ table inet limpid {
 		socket mark & 0x40000000 != 0x40000000 return
 		meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
+	chain server_sockets {
+		# Divert: sessions of ours, and ICMP errors about them.
+		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
+		# TIME_WAIT of ours: "socket mark" does not see it.
+		tcp sport @tcp_ports goto servers_unmarked
+	}
 	chain servers {
 		type filter hook prerouting priority mangle; policy accept;
 		meta l4proto udp return
 		meta mark & 0x10000000 == 0x10000000 return
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
-		# Divert: sessions of ours, and ICMP errors about them.
-		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# TIME_WAIT of ours: "socket mark" does not see it.
-		tcp sport @tcp_ports socket transparent 1 goto servers_unmarked
+		socket transparent 1 goto server_sockets
 	}
 	chain servers_after_nat {
 		type filter hook prerouting priority dstnat + 5; policy accept;
 		meta nfproto != ipv6 return
 		meta mark & 0x10000000 == 0x10000000 return
 		meta l4proto != { tcp, icmp, ipv6-icmp } return
-		# Divert: sessions of ours, and ICMP errors about them.
-		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# TIME_WAIT of ours: "socket mark" does not see it.
-		tcp sport @tcp_ports socket transparent 1 goto servers_unmarked
+		socket transparent 1 goto server_sockets
+	}
+	chain connections {
+		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		iifname @clients goto from_clients
 	}
 	chain clients {
 		type filter hook prerouting priority -2147483648; policy accept;
+		meta l4proto tcp goto connections
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
 		meta l4proto udp iifname @clients goto udp_from_clients
-		iifname @clients meta l4proto { tcp, icmp, ipv6-icmp } goto from_clients
+		meta l4proto { icmp, ipv6-icmp } goto connections
 	}
 	chain to_clients {
 		type filter hook output priority raw; policy accept;
@@ -439,11 +460,27 @@ TEST(Ruleset, LeavesNoFlowToTheKernelWithoutHandover) {
   EXPECT_THAT(ruleset(plan, everything), Not(HasSubstr("direct")));
 }
 
-TEST(Ruleset, ShowsTheGuardWhatTheKernelForwardsByItself) {
+TEST(Ruleset, MarksWhatTheKernelForwardsByItselfWhereSomebodyLooks) {
   Plan plan = example_plan();
-  EXPECT_THAT(ruleset(plan, everything),
-              HasSubstr("@direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept"));
+  const auto is_marked = HasSubstr("@direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept");
+  EXPECT_THAT(ruleset(plan, {}), HasSubstr("@direct4 accept"));
+  EXPECT_THAT(ruleset(plan, {.filters = true}), is_marked);
+  plan.settings.without_us = WithoutUs::closed;
+  EXPECT_THAT(ruleset(plan, {}), is_marked);
   EXPECT_THAT(guard(plan), HasSubstr("meta mark & 0x40000000 == 0x40000000 return"));
+}
+
+TEST(Ruleset, LooksForALocalDestinationLastWhereTheRulesOnlyLetFlowsGo) {
+  Plan plan = example_plan();
+  const auto local_after_rules = [&] {
+    const std::string text = ruleset(plan, {});
+    const std::size_t syn = text.find("chain syn");
+    return text.find("jump tcp_rules", syn) < text.find("fib daddr type", syn);
+  };
+  plan.rules.tcp = {{{}, {}, {}, Verdict::pass}};
+  EXPECT_TRUE(local_after_rules());
+  plan.rules.tcp.push_back({{}, {}, {}, Verdict::reject});
+  EXPECT_FALSE(local_after_rules());
 }
 
 TEST(Ruleset, TakesNobodysPacketsButThisMachinesWithoutInterfaces) {

@@ -109,6 +109,7 @@ Result<Survey> Surveyor::look(const Plan& plan, const Conditions& current) {
   look_at_legacy_tables(legacy, survey);
   if (!tracked_at_first_)
     tracked_at_first_ = !current.zones && number_of("/proc/sys/net/netfilter/nf_conntrack_count") > 0;
+  survey.filters = !legacy.empty() || filters_forwarding(chains);
   survey.conntrack = *tracked_at_first_ || !legacy.empty() || uses_conntrack(chains);
 
   const std::uint64_t sent = cookies_sent(text_of("/proc/thread-self/net/netstat").value_or(""));

@@ -21,9 +21,10 @@ struct Survey {
   bool bridge = false;                     // one that hands its packets to iptables
   std::vector<std::string> forward_drops;  // chains that may drop UDP flows left to the kernel: a sentence each
   bool cookies = false;                    // SYN cookies: always on, or sent since the first look
+  bool filters = false;                    // somebody has chains of the forward hook, or legacy iptables
 
   [[nodiscard]] Conditions conditions(bool taking) const {
-    return {.taking = taking, .zones = conntrack, .early = bridge, .cookies = cookies};
+    return {.taking = taking, .zones = conntrack, .early = bridge, .cookies = cookies, .filters = filters};
   }
   bool operator==(const Survey&) const = default;
 };

@@ -40,10 +40,16 @@ TEST_F(SurveyTest, FindsNothingOnAMachineWithNothingOnIt) { EXPECT_EQ(look(), Su
 TEST_F(SurveyTest, DoesNotTakeOurOwnWorkForSomebodyElses) {
   plan.settings.local = true;
   plan.settings.without_us = WithoutUs::closed;
-  const Conditions conditions{.taking = true, .zones = true, .early = true, .cookies = true};
+  const Conditions conditions{.taking = true, .zones = true, .early = true, .cookies = true, .filters = true};
   const Result<Installation> installation = Installation::install(plan, conditions);
   ASSERT_TRUE(installation) << installation.error().what;
   EXPECT_EQ(look(conditions), Survey{});
+}
+
+TEST_F(SurveyTest, FindsThatForwardedPacketsMeetAChain) {
+  EXPECT_FALSE(look().filters);
+  shell("nft 'add table ip other; add chain ip other f { type filter hook forward priority 0; }'");
+  EXPECT_TRUE(look().filters);
 }
 
 TEST_F(SurveyTest, FindsOurMarksInNftables) {

@@ -26,10 +26,11 @@ void add_tproxy(const Plan& plan, std::uint16_t DatagramPorts::* clear, std::uin
 
 }  // namespace
 
-// Counted, and marked for the guard and for forward chains to see.
-void add_direct(const Plan& plan, Lines& rules) {
+// Counted, and marked where the guard or forward chains are to see that.
+void add_direct(const Plan& plan, const Conditions& conditions, Lines& rules) {
   if (!plan.handover) return;
-  const std::string pass = give(plan.settings.own_mark) + " accept";
+  const bool is_seen = conditions.filters || plan.settings.without_us == WithoutUs::closed;
+  const std::string pass = is_seen ? give(plan.settings.own_mark) + " accept" : "accept";
   for (const int family : families(plan))
     rules.push_back(fmt::format("{} @direct{} {}", words(family).datagram, words(family).digit, pass));
 }
@@ -48,16 +49,16 @@ void add_questions(const Plan& plan, Lines& rules) {
   add_hops(rules);
   rules.push_back("# Nobody forwards it.");
   rules.push_back("ip6 saddr fe80::/10 return");
-  add_exceptions(plan, rules);
-  jump_to_kernel_rules(plan, Protocol::udp, rules);
+  add_exceptions(plan, Protocol::udp, rules);
 }
 
 Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zone) {
   Lines rules;
-  if (conditions.zones) add_direct(plan, rules);
-  rules.push_back("# A destination on the clients' side: the chain \"udp_answers\" takes what it sends.");
+  if (conditions.zones) add_direct(plan, conditions, rules);
+  rules.push_back("# What a destination on the clients' side sends.");
   for (const int family : families(plan))
-    rules.push_back(fmt::format("{} @answers{} return", words(family).datagram, words(family).digit));
+    rules.push_back(fmt::format("{} @answers{} {}", words(family).datagram, words(family).digit,
+                                conditions.is_one_hook() ? "goto udp_answer" : "return"));
   if (conditions.early) {
     rules.push_back("# So early, fragments are not together yet.");
     rules.push_back("ip frag-off & 0x3fff != 0x0 return");
@@ -87,7 +88,7 @@ Chain answers_chain(const Plan& plan, const Conditions& conditions) {
     for (const Mark mark : {plan.settings.own_mark, plan.settings.mark})
       chain.rules.push_back(fmt::format("{} return", has("meta mark", mark)));
   }
-  if (conditions.zones) add_direct(plan, chain.rules);
+  if (conditions.zones) add_direct(plan, conditions, chain.rules);
   for (const int family : families(plan))
     chain.rules.push_back(fmt::format("{} @answers{} goto udp_answer", words(family).datagram, words(family).digit));
   return chain;
@@ -96,7 +97,7 @@ Chain answers_chain(const Plan& plan, const Conditions& conditions) {
 }  // namespace
 
 void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& table) {
-  table.sets.push_back(interval_set("take_udp", "inet_service", conditions.taking ? ports(plan.settings.udp) : ""));
+  table.sets.push_back(port_set("take_udp", plan.settings.udp, conditions.taking));
   for (const int family : families(plan)) {
     const Words word = words(family);
     table.sets.push_back(learnt_set("answers", family, word.datagram, answer_within));
@@ -117,10 +118,10 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
 
 // Answers to this machine are delivered as ever: tproxy would give them to the program's own socket, if that is
 // connected, and to ours if not.
-Chain local_udp_chain(const Plan& plan) {
+Chain local_udp_chain(const Plan& plan, const Conditions& conditions) {
   Lines rules = {fmt::format("{} accept", has("meta mark", plan.settings.own_mark))};
   add_own_exceptions(plan, rules);
-  add_direct(plan, rules);
+  add_direct(plan, conditions, rules);
   add_questions(plan, rules);
   rules.push_back("goto steer");
   return {"local_udp", "", std::move(rules)};

@@ -10,9 +10,9 @@ namespace limpid::rules {
 // @take_udp, @answers and @direct, and the chains "udp_from_clients", "udp_from_here" and "udp_answers".
 void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& table);
 // What the kernel is to forward by itself.
-void add_direct(const Plan& plan, Lines& rules);
+void add_direct(const Plan& plan, const Conditions& conditions, Lines& rules);
 // This machine's own datagrams; jumped to from the chain "local".
-[[nodiscard]] Chain local_udp_chain(const Plan& plan);
+[[nodiscard]] Chain local_udp_chain(const Plan& plan, const Conditions& conditions);
 
 // Fills @take_udp, or empties it and forgets whose answers were ours.
 [[nodiscard]] std::string retake_udp(const Plan& plan, bool taking);
