@@ -60,12 +60,20 @@ Result<> Interception::change_plan(const Plan& plan) {
     return {};
   }
   if (!installation_) return failure("nothing is installed any more");
-  const Result<Survey> survey = surveyor_.look(plan, installation_->conditions());
-  if (!survey) return failure_in("look at the machine", survey);
+  if (Result<> looked = look_at_machine(plan); !looked) return looked;
   // Conflicts are about marks, the table and the fib rules: these stay what they are.
-  if (Result<> changed = installation_->change(plan, survey->conditions(taking_)); !changed) return changed;
+  if (Result<> changed = installation_->change(plan, survey_.conditions(taking_)); !changed) return changed;
   plan_ = plan;
-  survey_ = *survey;
+  trouble_.clear();
+  return {};
+}
+
+Result<> Interception::look_at_machine(const Plan& plan) {
+  Result<Survey> survey = surveyor_.look(plan, installation_->conditions());
+  if (!survey) return failure_in("look at the machine", survey);
+  for (const std::string& sentence : survey->degraded)
+    if (std::ranges::find(survey_.degraded, sentence) == survey_.degraded.end()) spdlog::warn("{}", sentence);
+  survey_ = std::move(*survey);
   return {};
 }
 
@@ -103,14 +111,7 @@ void Interception::look() {
     spdlog::error("restore the interception: {}", restored.error().what);
   else
     for (const std::string& line : *restored) spdlog::warn("somebody removed this, it is back: {}", line);
-  Result<Survey> survey = surveyor_.look(plan_, installation_->conditions());
-  if (!survey) {
-    spdlog::error("look at the machine: {}", survey.error().what);
-    return;
-  }
-  for (const std::string& sentence : survey->degraded)
-    if (std::ranges::find(survey_.degraded, sentence) == survey_.degraded.end()) spdlog::warn("{}", sentence);
-  survey_ = std::move(*survey);
+  if (Result<> looked = look_at_machine(plan_); !looked) return spdlog::error("{}", looked.error().what);
   if (Result<> applied = apply(); !applied) spdlog::error("{}", trouble_);
 }
 

@@ -49,6 +49,7 @@ class Interception {
   Interception(boost::asio::io_context& io, const Plan& plan, Surveyor surveyor, KernelEvents network,
                KernelEvents firewall);
   boost::asio::awaitable<void> follow(KernelEvents& events);
+  [[nodiscard]] Result<> look_at_machine(const Plan& plan);
   [[nodiscard]] Result<> apply();
 
   boost::asio::io_context& io_;

@@ -56,11 +56,10 @@ bool KernelFlows::is_watched(const Flow& flow) const {
   return interception_.plan().rules.watches_dns && flow.destination.port == dns_port;
 }
 
-Result<std::vector<Flow>> KernelFlows::take(const std::vector<Flow>& flows) {
+std::vector<Flow> KernelFlows::take(const std::vector<Flow>& flows) {
   std::vector<Flow> taken, fresh;
   for (const Flow& flow : flows) {
-    if (!may_be_handed_over(flow)) return failure("it wants to hand over a flow that is not to be taken");
-    if (given_back_.contains(flow) || is_watched(flow)) continue;
+    if (!may_be_handed_over(flow) || given_back_.contains(flow) || is_watched(flow)) continue;
     (flows_.contains(flow) ? taken : fresh).push_back(flow);
   }
   fresh.resize(room_for(fresh.size()));
@@ -68,7 +67,7 @@ Result<std::vector<Flow>> KernelFlows::take(const std::vector<Flow>& flows) {
   taken.insert(taken.end(), fresh.begin(), fresh.end());
   if (Result<> added = interception_.change_direct(DirectChange::add, fresh); !added) {
     spdlog::warn("hand UDP flows over to the kernel: {}", added.error().what);
-    return std::vector<Flow>{};
+    return {};
   }
   for (const Flow& flow : fresh)
     flows_.try_emplace(flow, State{.time = SystemClock::now(), .moved = SystemClock::now()});
@@ -121,7 +120,7 @@ Result<> KernelFlows::look() {
   if (Result<> removed = remove(idle); !removed) return removed;
   for (const Flow& ends : idle) {
     const auto node = flows_.extract(ends);
-    tell_end(ends, node.mapped(), CloseReason::idle_timeout);
+    tell_end(account_of(ends, node.mapped()), node.mapped().moved - node.mapped().time, CloseReason::idle_timeout);
   }
   if (log_) log_->flush();
   return {};
@@ -129,10 +128,9 @@ Result<> KernelFlows::look() {
 
 boost::asio::awaitable<void> KernelFlows::follow() {
   using std::chrono::milliseconds;
-  // Often enough to see a flow's last datagrams before its time is over.
-  const milliseconds interval = std::clamp(idle_timeout_ / 6, milliseconds(100), milliseconds(15'000));
   for (;;) {
-    co_await pause_for(io_, interval);
+    // Often enough to see a flow's last datagrams before its time is over.
+    co_await pause_for(io_, std::clamp(idle_timeout_ / 6, milliseconds(100), milliseconds(15'000)));
     if (Result<> looked = look(); !looked) spdlog::warn("{}", looked.error().what);
   }
 }
@@ -192,7 +190,8 @@ Result<std::vector<FlowAccount>> KernelFlows::give_back(const std::vector<Flow>&
 
 void KernelFlows::end() {
   if (Result<> looked = look(); !looked) spdlog::warn("{}", looked.error().what);
-  for (const auto& [ends, state] : flows_) tell_end(ends, state, CloseReason::withdrawn);
+  for (const auto& [ends, state] : flows_)
+    tell_end(account_of(ends, state), state.moved - state.time, CloseReason::withdrawn);
   flows_.clear();
   if (log_) log_->flush();
   log_.reset();
@@ -208,20 +207,23 @@ FlowAccount KernelFlows::account_of(const Flow& ends, const State& state) {
   return {ends, state.time, sum(state.up, state.kernel_up), sum(state.down, state.kernel_down), state.label};
 }
 
-void KernelFlows::tell_end(const Flow& ends, const State& state, CloseReason reason) {
-  const FlowAccount account = account_of(ends, state);
+void KernelFlows::close(const FlowAccount& account, CloseReason reason) {
+  tell_end(account, SystemClock::now() - account.time, reason);
+}
+
+void KernelFlows::tell_end(const FlowAccount& account, SystemClock::duration duration, CloseReason reason) {
   counters_.closed[static_cast<std::size_t>(reason)].add(1);
   if (!log_) return;
   log_->add({.time = account.time,
              .protocol = Protocol::udp,
-             .client = ends.client,
-             .destination = ends.destination,
+             .client = account.ends.client,
+             .destination = account.ends.destination,
              .source_kept = SourceKept::port,
              .datagrams_up = account.up.datagrams,
              .datagrams_down = account.down.datagrams,
              .bytes_up = account.up.bytes,
              .bytes_down = account.down.bytes,
-             .duration = state.moved - account.time,
+             .duration = duration,
              .via = Via::kernel,
              .app = account.label.app,
              .host = account.label.host,

@@ -30,9 +30,9 @@ class KernelFlows {
   KernelFlows(boost::asio::io_context& io, Interception& interception, std::chrono::milliseconds idle_timeout, Fd log);
 
   // Hands them over, all or none, but for those that the worker has been given back and may not know of yet, and for
-  // those whose answers it has to see. Returns what the kernel has now. What the worker asks for is not trusted: a flow
-  // that we would not have taken is an Error.
-  [[nodiscard]] Result<std::vector<Flow>> take(const std::vector<Flow>& flows);
+  // those whose answers it has to see, or that we would not have taken: what the worker asks for is not trusted.
+  // Returns what the kernel has now.
+  [[nodiscard]] std::vector<Flow> take(const std::vector<Flow>& flows);
   // What the worker has carried of flows that it has handed over, or has carried besides. Returns what belongs to flows
   // that it has been given back meanwhile.
   [[nodiscard]] std::vector<FlowAccount> add(const std::vector<FlowAccount>& accounts);
@@ -47,6 +47,8 @@ class KernelFlows {
   // The kernel has them no longer; what they have carried.
   using IsMeant = std::function<bool(const Flow&, const FlowLabel&)>;
   [[nodiscard]] Result<std::vector<FlowAccount>> take_back(const IsMeant& is_meant);
+  // The access log's line of one that nobody else will tell of.
+  void close(const FlowAccount& account, CloseReason reason);
   // limpid ends, and its sets with it. Tells of every flow.
   void end();
   void set_idle_timeout(std::chrono::milliseconds timeout) { idle_timeout_ = timeout; }
@@ -76,7 +78,7 @@ class KernelFlows {
   [[nodiscard]] Result<std::vector<FlowAccount>> give_back(const std::vector<Flow>& flows);
   void count(const DirectCount& count, std::chrono::system_clock::time_point now);
   [[nodiscard]] static FlowAccount account_of(const Flow& ends, const State& state);
-  void tell_end(const Flow& ends, const State& state, CloseReason reason);
+  void tell_end(const FlowAccount& account, std::chrono::system_clock::duration duration, CloseReason reason);
   [[nodiscard]] Result<> remove(const std::vector<Flow>& flows);
 
   boost::asio::io_context& io_;

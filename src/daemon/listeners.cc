@@ -17,6 +17,12 @@ bool has_loopback_address(int family) {
 
 }  // namespace
 
+void Reopened::take(Result<Fd> opened, Fd& place) {
+  if (!opened) return errors.push_back(opened.error().in("open a listener again"));
+  place = std::move(*opened);
+  sockets.push_back(place.raw());
+}
+
 Result<Listeners> Listeners::open(unsigned threads, Mark mark) {
   Listeners listeners;
   listeners.mark_ = mark;
@@ -42,14 +48,10 @@ std::vector<int> Listeners::descriptors() const {
   return descriptors;
 }
 
-Result<std::vector<int>> Listeners::reopen_dead() {
-  std::vector<int> reopened;
+Reopened Listeners::reopen_dead() {
+  Reopened reopened;
   for (Socket& socket : sockets_) {
-    if (is_listening(socket.fd.raw())) continue;
-    Result<Fd> fd = listen_transparent(socket.endpoint, mark_);
-    if (!fd) return failure_in("open a listener again", fd);
-    socket.fd = std::move(*fd);
-    reopened.push_back(socket.fd.raw());
+    if (!is_listening(socket.fd.raw())) reopened.take(listen_transparent(socket.endpoint, mark_), socket.fd);
   }
   return reopened;
 }

@@ -11,6 +11,14 @@
 
 namespace limpid {
 
+// Sockets in place of dead ones. What has failed is tried again when they are looked at next.
+struct Reopened {
+  std::vector<int> sockets;
+  std::vector<Error> errors;
+
+  void take(Result<Fd> opened, Fd& place);
+};
+
 class Listeners {
  public:
   // One a thread and family; the kernel spreads connections over them (SO_REUSEPORT). A family this machine has not got
@@ -20,8 +28,8 @@ class Listeners {
   [[nodiscard]] ListenerPorts ports() const { return ports_; }
   [[nodiscard]] std::vector<int> descriptors() const;  // all of a family, then all of the next
   [[nodiscard]] std::uint32_t families() const { return (ports_.ipv4 != 0) + (ports_.ipv6 != 0); }
-  // Opens those again that do not listen any more, on the same port; returns the new ones.
-  [[nodiscard]] Result<std::vector<int>> reopen_dead();
+  // Opens those again that do not listen any more, on the same port.
+  [[nodiscard]] Reopened reopen_dead();
 
  private:
   struct Socket {

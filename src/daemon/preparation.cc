@@ -63,6 +63,7 @@ Result<Fd> log_of_kernel_flows(AccessSink& sink, const Plan& plan) {
 }  // namespace
 
 Result<Plan> plan_for(const Config& config, Plan plan) {
+  plan.held = plan.held.changed(plan.settings, config.intercept);
   plan.settings = config.intercept;
   plan.rules = kernel_rules(config.rules);
   plan.borrows = borrows_addresses(config);

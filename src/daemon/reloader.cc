@@ -6,6 +6,7 @@
 
 #include <ctime>
 
+#include "daemon/given_back.h"
 #include "daemon/policy_file.h"
 #include "daemon/reload.h"
 #include "daemon/worker_settings.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr std::chrono::seconds heard_within{5};
 }
 
-boost::asio::awaitable<Result<>> Reloader::reload(Config wanted, Enforce enforce) {
+boost::asio::awaitable<Result<Reloader::Failures>> Reloader::reload(Config wanted, Enforce enforce) {
   if (const std::vector<std::string> fixed = unchangeable(config_, wanted); !fixed.empty())
     co_return failure(fmt::format("{}", fmt::join(fixed, "\n")));
   const Result<Plan> plan = plan_for(wanted, prepared_.interception->plan());
@@ -25,7 +26,8 @@ boost::asio::awaitable<Result<>> Reloader::reload(Config wanted, Enforce enforce
   if (!listeners) co_return std::unexpected(listeners.error());
   Result<Fd> policy = write_policy_file({wanted.rules, wanted.upstreams, wanted.listeners});
   if (!policy) co_return std::unexpected(policy.error());
-  if (Result<> moved = prepared_.access_sink->move_to(wanted.log.access); !moved) co_return moved;
+  if (Result<> moved = prepared_.access_sink->move_to(wanted.log.access); !moved)
+    co_return std::unexpected(moved.error());
 
   // The worker first: it knows what to do with a flow before the kernel hands it over.
   std::swap(prepared_.policy, *policy);
@@ -33,31 +35,33 @@ boost::asio::awaitable<Result<>> Reloader::reload(Config wanted, Enforce enforce
   if (Result<> changed = prepared_.interception->change_plan(*plan); !changed) {
     std::swap(prepared_.policy, *policy);
     co_await tell_worker(config_);
-    add_listeners(prepared_.user_listeners.descriptors_beyond(*listeners));  // those it has let go
+    worker_.add_listeners(prepared_.user_listeners.descriptors_beyond(*listeners));  // those it has let go
     if (Result<> back = prepared_.access_sink->move_to(config_.log.access); !back)
       spdlog::error("{}", back.error().what);
-    co_return changed;
+    co_return std::unexpected(changed.error());
   }
   config_ = std::move(wanted);
   change_listeners(std::move(*listeners));
   prepared_.kernel_flows->set_idle_timeout(config_.limits.answered_timeout);
-  if (Result<> back = take_back_watched(); !back) co_return back;
-  if (enforce == Enforce::no) co_return Result<>{};
-  co_return co_await enforce_policy();
+  Failures failures;
+  take_back_watched(failures);
+  if (enforce == Enforce::yes) co_await enforce_policy(failures);
+  co_return failures;
 }
 
 // Where a rule verifies hosts now, and none did before.
-Result<> Reloader::take_back_watched() {
-  if (!prepared_.interception->plan().rules.watches_dns) return {};
+void Reloader::take_back_watched(Failures& failures) {
+  if (!prepared_.interception->plan().rules.watches_dns) return;
   const KernelFlows& flows = *prepared_.kernel_flows;
-  return give_back([&flows](const Flow& flow, const FlowLabel&) { return flows.is_watched(flow); });
+  take_back([&flows](const Flow& flow, const FlowLabel&) { return flows.is_watched(flow); }, failures);
 }
 
-Result<> Reloader::give_back(const KernelFlows::IsMeant& is_meant) {
+void Reloader::take_back(const KernelFlows::IsMeant& is_meant, Failures& failures) {
   const Result<std::vector<FlowAccount>> back = prepared_.kernel_flows->take_back(is_meant);
-  if (!back) return std::unexpected(back.error());
-  if (!worker_.is_ready() || back->empty()) return {};  // what the worker had has ended with it
-  return worker_.tell(MessageKind::flows_given_back, *back);
+  if (back)
+    give_back(worker_, *prepared_.kernel_flows, *back);
+  else
+    failures.push_back("take UDP flows back from the kernel: " + back.error().what);
 }
 
 // Those that are no longer wanted have ended with the policy that names them; here go the last who hold them.
@@ -65,39 +69,32 @@ void Reloader::change_listeners(UserListeners listeners) {
   std::swap(prepared_.user_listeners, listeners);
   prepared_.worker.places = prepared_.user_listeners.places();
   worker_.expect(prepared_.worker);
-  add_listeners(prepared_.user_listeners.descriptors_beyond(listeners));
-}
-
-void Reloader::add_listeners(const std::vector<int>& listeners) {
-  if (Result<> added = worker_.add_listeners(listeners); !added)
-    spdlog::error("hand the worker its listeners: {}", added.error().what);
+  worker_.add_listeners(prepared_.user_listeners.descriptors_beyond(listeners));
 }
 
 boost::asio::awaitable<void> Reloader::tell_worker(const Config& config) {
   const bool once = prepared_.worker.path.once;
   prepared_.worker.path = path_settings(config, prepared_.most_sessions, prepared_.listeners->ports());
   prepared_.worker.path.once = once;
-  if (Result<> told = worker_.adopt(prepared_.worker); !told) spdlog::warn("tell the worker: {}", told.error().what);
+  worker_.adopt(prepared_.worker);
   (void)co_await worker_.refresh(heard_within);  // one that does not answer is replaced, and the next has it all
 }
 
 // Flows that the kernel has, and would not have if they began now, come back to the worker, which ends them.
-boost::asio::awaitable<Result<>> Reloader::enforce_policy() {
+boost::asio::awaitable<void> Reloader::enforce_policy(Failures& failures) {
   const Policy policy({config_.rules, config_.upstreams}, HashSeed{});
   ::tzset();
   const std::chrono::minutes now = LocalTime().minute(Clock::now());
-  const Result<> given = give_back([&](const Flow& flow, const FlowLabel& label) {
+  const auto goes_elsewhere = [&](const Flow& flow, const FlowLabel& label) {
     std::optional<Claim> claim;
     if (label.app) claim = Claim{label.host, *label.app};
     const std::optional<Decision> decision =
         policy.decide({.flow = flow, .proto = Protocol::udp, .now = now, .claim = claim});
     return decision && decision->action != Action::direct;
-  });
-  if (!given) co_return given;
-  if (!worker_.is_ready()) co_return Result<>{};
-  if (Result<> told = worker_.enforce(); !told) co_return told;
+  };
+  take_back(goes_elsewhere, failures);
+  worker_.enforce();
   (void)co_await worker_.refresh(heard_within);
-  co_return Result<>{};
 }
 
 }  // namespace limpid

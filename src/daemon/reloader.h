@@ -16,17 +16,19 @@ class Reloader {
   Reloader(Config& config, Preparation& prepared, WorkerKeeper& worker)
       : config_(config), prepared_(prepared), worker_(worker) {}
 
-  // What can be refused comes first. The Error has a line for each thing that is wrong.
-  boost::asio::awaitable<Result<>> reload(Config wanted, Enforce enforce);
+  // What could not be done although the new configuration holds, a sentence each.
+  using Failures = std::vector<std::string>;
+
+  // What can be refused comes first. An Error, with a line for each thing that is wrong: nothing has changed.
+  boost::asio::awaitable<Result<Failures>> reload(Config wanted, Enforce enforce);
 
  private:
   boost::asio::awaitable<void> tell_worker(const Config& config);
   void change_listeners(UserListeners listeners);
-  void add_listeners(const std::vector<int>& listeners);
-  boost::asio::awaitable<Result<>> enforce_policy();
-  [[nodiscard]] Result<> take_back_watched();
+  boost::asio::awaitable<void> enforce_policy(Failures& failures);
+  void take_back_watched(Failures& failures);
   // The kernel has these flows no longer, and the worker has them again.
-  [[nodiscard]] Result<> give_back(const KernelFlows::IsMeant& is_meant);
+  void take_back(const KernelFlows::IsMeant& is_meant, Failures& failures);
 
   Config& config_;
   Preparation& prepared_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/supervisor.h"
 
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "api/status.h"
 #include "daemon/account.h"
 #include "daemon/control_server.h"
+#include "daemon/given_back.h"
 #include "daemon/log.h"
 #include "daemon/preparation.h"
 #include "daemon/reloader.h"
@@ -110,18 +112,17 @@ class Supervisor {
         io_,
         WorkerKeeper::Needs{prepared_.worker, prepared_.policy, *prepared_.listeners, prepared_.user_listeners,
                             prepared_.udp, *prepared_.access_sink, prepared_.pipes},
-        WorkerKeeper::Events{.started =
-                                 [this](const Child& child) {
-                                   if (watcher_) watcher_->watch_worker(child);
-                                 },
-                             .ready = [this] { worker_is_ready(); },
-                             .gone = [this](const std::string& how) { worker_is_gone(how); },
-                             .hand_over = [this](const std::vector<Flow>& flows) { hand_over(flows); },
-                             .handed_over =
-                                 [this](const auto& accounts) {
-                                   tell_worker(MessageKind::flows_given_back, kernel_flows_->add(accounts));
-                                 },
-                             .upstreams = [this](const auto& reports) { health_.hear(reports, config_.upstreams); }});
+        WorkerKeeper::Events{
+            .started =
+                [this](const Child& child) {
+                  if (watcher_) watcher_->watch_worker(child);
+                },
+            .ready = [this] { worker_is_ready(); },
+            .gone = [this](const std::string& how) { worker_is_gone(how); },
+            .hand_over = [this](const std::vector<Flow>& flows) { hand_over(flows); },
+            .handed_over =
+                [this](const auto& accounts) { give_back(*worker_, *kernel_flows_, kernel_flows_->add(accounts)); },
+            .upstreams = [this](const auto& reports) { health_.hear(reports, config_.upstreams); }});
     if (options_.control_socket.empty()) return {};
     Result<ControlServer> control = ControlServer::open(
         io_, options_.control_socket, [this](std::string request) { return answer(std::move(request)); });
@@ -158,11 +159,10 @@ class Supervisor {
   }
 
   void hand_over(const std::vector<Flow>& flows) {
-    const Result<std::vector<Flow>> taken = kernel_flows_->take(flows);
-    if (!taken) return spdlog::error("the worker: {}", taken.error().what);
+    const std::vector<Flow> taken = kernel_flows_->take(flows);
     std::vector<FlowAccount> has, has_not;
     for (const Flow& flow : flows)
-      (std::ranges::find(*taken, flow) != taken->end() ? has : has_not).push_back({.ends = flow});
+      (std::ranges::find(taken, flow) != taken.end() ? has : has_not).push_back({.ends = flow});
     tell_worker(MessageKind::flows_taken, has);
     tell_worker(MessageKind::flows_refused, has_not);
   }
@@ -185,7 +185,7 @@ class Supervisor {
   void judge_trial() {
     const Result<std::vector<FlowAccount>> back = kernel_flows_->judge_trial();
     if (!back) return spdlog::warn("{}", back.error().what);
-    tell_worker(MessageKind::flows_given_back, *back);
+    give_back(*worker_, *kernel_flows_, *back);
     if (!back->empty())
       for (const std::string& sentence : interception_->forward_drops()) spdlog::warn("{}", sentence);
   }
@@ -195,11 +195,11 @@ class Supervisor {
     hand_on(prepared_.user_listeners.reopen_dead());
   }
 
-  void hand_on(const Result<std::vector<int>>& reopened) {
-    if (!reopened) return spdlog::error("{}", reopened.error().what);
-    if (reopened->empty()) return;
-    spdlog::warn("somebody ended {} listeners: they are open again", reopened->size());
-    if (Result<> handed = worker_->add_listeners(*reopened); !handed) spdlog::error("{}", handed.error().what);
+  void hand_on(const Reopened& reopened) {
+    for (const Error& error : reopened.errors) spdlog::error("{}", error.what);
+    if (reopened.sockets.empty()) return;
+    spdlog::warn("somebody ended {} listeners: they are open again", reopened.sockets.size());
+    worker_->add_listeners(reopened.sockets);
   }
 
   asio::awaitable<void> end_with_the_first() {
@@ -225,11 +225,13 @@ class Supervisor {
         if (!prepared_.access_sink) continue;
         if (Result<> reopened = prepared_.access_sink->reopen(); !reopened) spdlog::error("{}", reopened.error().what);
       } else if (signal == SIGHUP) {
-        const Result<std::string> reloaded = co_await reload(Reloader::Enforce::no);
-        if (reloaded)
+        const Result<Reloader::Failures> reloaded = co_await reload(Reloader::Enforce::no);
+        if (!reloaded)
+          spdlog::error("SIGHUP: nothing has changed: {}", reloaded.error().what);
+        else if (reloaded->empty())
           spdlog::info("SIGHUP: reloaded");
         else
-          spdlog::error("SIGHUP: nothing has changed: {}", reloaded.error().what);
+          spdlog::error("SIGHUP: {}", failures_text(*reloaded));
       } else {
         if (stop_wanted_) hurry_ = true;
         want_stop();
@@ -245,19 +247,30 @@ class Supervisor {
 
   // ---- reload ------------------------------------------------------------------------------------------------------
 
-  asio::awaitable<Result<std::string>> reload(Reloader::Enforce enforce) {
+  asio::awaitable<Result<std::string>> answer_reload(Reloader::Enforce enforce) {
+    const Result<Reloader::Failures> reloaded = co_await reload(enforce);
+    if (!reloaded) co_return std::unexpected(reloaded.error());
+    if (!reloaded->empty()) co_return failure(failures_text(*reloaded));
+    co_return "\"reloaded\"";
+  }
+
+  static std::string failures_text(const Reloader::Failures& failures) {
+    return fmt::format("the new configuration holds, but: {}", fmt::join(failures, "; "));
+  }
+
+  asio::awaitable<Result<Reloader::Failures>> reload(Reloader::Enforce enforce) {
     if (state_ != "ready" && state_ != "no_worker") co_return failure("limpid is " + state_);
     if (reloading_) co_return failure("another reload is under way");
     std::expected<Config, ConfigErrors> wanted = options_.load();
     if (!wanted) co_return failure(lines_of(wanted.error()));
     reloading_ = true;
     Reloader reloader(config_, prepared_, *worker_);
-    const Result<> reloaded = co_await reloader.reload(std::move(*wanted), enforce);
+    Result<Reloader::Failures> reloaded = co_await reloader.reload(std::move(*wanted), enforce);
     reloading_ = false;
-    if (!reloaded) co_return std::unexpected(reloaded.error());
+    if (!reloaded) co_return reloaded;
     health_.forget();
     set_log_level(config_.log.level);
-    co_return "\"reloaded\"";
+    co_return reloaded;
   }
 
   static std::string lines_of(const ConfigErrors& errors) {
@@ -323,8 +336,8 @@ class Supervisor {
     }
     if (constexpr std::string_view verb = "take-back "; request.starts_with(verb))
       co_return take_back(std::string_view(request).substr(verb.size()));
-    if (request == "reload") co_return co_await reload(Reloader::Enforce::no);
-    if (request == "reload enforce") co_return co_await reload(Reloader::Enforce::yes);
+    if (request == "reload") co_return co_await answer_reload(Reloader::Enforce::no);
+    if (request == "reload enforce") co_return co_await answer_reload(Reloader::Enforce::yes);
     if (request == "withdraw") {
       withdraw_all_ = true;
       want_stop();
@@ -340,7 +353,7 @@ class Supervisor {
     const Result<std::vector<FlowAccount>> flows =
         kernel_flows_->take_back([&filter](const Flow& flow, const FlowLabel&) { return filter->matches(flow); });
     if (!flows) return std::unexpected(flows.error());
-    tell_worker(MessageKind::flows_given_back, *flows);
+    give_back(*worker_, *kernel_flows_, *flows);
     return std::to_string(flows->size());
   }
 

@@ -64,16 +64,11 @@ std::vector<int> UserListeners::descriptors_beyond(const UserListeners& other) c
   return descriptors;
 }
 
-Result<std::vector<int>> UserListeners::reopen_dead() {
-  std::vector<int> reopened;
+Reopened UserListeners::reopen_dead() {
+  Reopened reopened;
   for (Place& place : places_)
-    for (const auto& socket : place.sockets) {
-      if (is_listening(socket->raw())) continue;
-      Result<Fd> fd = listen_as_service(place.at, place.options);
-      if (!fd) return failure_in("open a listener again", fd);
-      *socket = std::move(*fd);
-      reopened.push_back(socket->raw());
-    }
+    for (const auto& socket : place.sockets)
+      if (!is_listening(socket->raw())) reopened.take(listen_as_service(place.at, place.options), *socket);
   return reopened;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "daemon/listeners.h"
 #include "net/socket.h"
 #include "policy/listener.h"
 
@@ -25,8 +26,8 @@ class UserListeners {
   // Those that `other` has not got.
   [[nodiscard]] std::vector<int> descriptors_beyond(const UserListeners& other) const;
   [[nodiscard]] std::uint32_t places() const { return static_cast<std::uint32_t>(places_.size()); }
-  // Opens those again that do not listen any more; returns the new ones.
-  [[nodiscard]] Result<std::vector<int>> reopen_dead();
+  // Opens those again that do not listen any more.
+  [[nodiscard]] Reopened reopen_dead();
   // They take no more: what waits in them is reset (shutdown(2)).
   void shut() const;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/worker_keeper.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -171,20 +173,24 @@ Result<> WorkerKeeper::tell(MessageKind what, std::span<const FlowAccount> flows
   return {};
 }
 
-Result<> WorkerKeeper::adopt(const WorkerSettings& settings) {
+// One that is not told has to go, for it would go on by what no longer holds; the next gets all of it.
+void WorkerKeeper::must_hear(const Result<>& told) {
+  if (told) return;
+  spdlog::error("the worker cannot be told of a change, and is replaced: {}", told.error().what);
+  ::kill(child_->pid, SIGKILL);
+}
+
+void WorkerKeeper::adopt(const WorkerSettings& settings) {
   needs_.settings = settings;
-  if (!ready_) return {};  // the next worker gets them anyway
-  return send_policy();
+  if (child_) must_hear(send_policy());
 }
 
-Result<> WorkerKeeper::enforce() {
-  if (!ready_) return {};  // it has no sessions
-  return child_->channel.send(MessageKind::enforce);
+void WorkerKeeper::enforce() {
+  if (child_) must_hear(child_->channel.send(MessageKind::enforce));
 }
 
-Result<> WorkerKeeper::add_listeners(const std::vector<int>& listeners) {
-  if (!ready_) return {};  // the next worker gets them anyway
-  return send_descriptors(listeners);
+void WorkerKeeper::add_listeners(const std::vector<int>& listeners) {
+  if (child_) must_hear(send_descriptors(listeners));
 }
 
 boost::asio::awaitable<void> WorkerKeeper::let_go() {

@@ -57,13 +57,13 @@ class WorkerKeeper {
   // Tells it what has become of UDP flows: MessageKind::flows_taken, flows_refused or flows_given_back.
   [[nodiscard]] Result<> tell(MessageKind what, std::span<const FlowAccount> flows);
   // Other settings and another policy file (Needs::policy has been replaced), for this worker and those after it.
-  [[nodiscard]] Result<> adopt(const WorkerSettings& settings);
+  void adopt(const WorkerSettings& settings);
   // What the next worker gets.
   void expect(const WorkerSettings& settings) { needs_.settings = settings; }
   // Has it end what its policy would not have let go where it goes.
-  [[nodiscard]] Result<> enforce();
+  void enforce();
   // Hands it new listeners: in place of dead ones, or at new places.
-  [[nodiscard]] Result<> add_listeners(const std::vector<int>& listeners);
+  void add_listeners(const std::vector<int>& listeners);
 
   // Ends the worker, whose sessions are reset, and starts no other.
   boost::asio::awaitable<void> let_go();
@@ -76,6 +76,7 @@ class WorkerKeeper {
   // Hears it until it ends or hangs; returns why that is.
   boost::asio::awaitable<std::string> attend();
   [[nodiscard]] Result<> hear(const Message& message);
+  void must_hear(const Result<>& told);
   void bury();
 
   boost::asio::io_context& io_;

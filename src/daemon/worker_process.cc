@@ -199,18 +199,11 @@ class WorkerProcess {
         policy_ = *std::move(policy);
         state_.sessions_free += settings->sessions_max - sessions_max_;
         sessions_max_ = settings->sessions_max;
-        // Waited for, since the next report tells the supervisor that it holds everywhere.
-        std::latch everywhere(static_cast<std::ptrdiff_t>(workers_.size()));
-        for (const auto& worker : workers_)
-          worker->post([&] {
-            worker->adopt(*settings, policy_);
-            everywhere.count_down();
-          });
-        everywhere.wait();
+        on_every_thread([&](Worker& worker) { worker.adopt(*settings, policy_); });
         return {};
       }
       case MessageKind::enforce:
-        for (const auto& worker : workers_) worker->post([&worker] { worker->enforce(); });
+        on_every_thread([](Worker& worker) { worker.enforce(); });
         return {};
       case MessageKind::flows_taken:
         return tell(message, UdpHandover::Answer::taken);
@@ -221,6 +214,18 @@ class WorkerProcess {
       default:
         return failure("the supervisor sent a message that is not for a worker");
     }
+  }
+
+  // Waited for, since the next report tells the supervisor that it has been done everywhere.
+  template <class Work>
+  void on_every_thread(const Work& work) {
+    std::latch everywhere(static_cast<std::ptrdiff_t>(workers_.size()));
+    for (const auto& worker : workers_)
+      worker->post([&] {
+        work(*worker);
+        everywhere.count_down();
+      });
+    everywhere.wait();
   }
 
   // No heartbeat while a thread hangs: the supervisor then thinks the worker dead, and is right.

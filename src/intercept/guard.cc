@@ -10,7 +10,7 @@ using namespace rules;
 std::string guard(const Plan& plan) {
   const Intercept& settings = plan.settings;
   Table table;
-  add_common_sets(plan, table);
+  add_common_sets(plan, settings.tcp, table);
 
   add_kernel_rules(plan, Protocol::tcp, table);
   Lines refuse = {"tcp dport != @tcp_ports return"};
@@ -33,7 +33,8 @@ std::string guard(const Plan& plan) {
     for (const Mark mark : {settings.mark, settings.local_mark, settings.own_mark})
       rules.push_back(fmt::format("{} return", has("meta mark", mark)));
     rules.push_back(fmt::format("{} {} goto refuse", is_from_a_client(plan), new_connection));
-    if (!settings.udp.empty()) rules.push_back(fmt::format("{} meta l4proto udp goto refuse_udp", is_from_a_client(plan)));
+    if (!settings.udp.empty())
+      rules.push_back(fmt::format("{} meta l4proto udp goto refuse_udp", is_from_a_client(plan)));
     table.chains.push_back({"clients", "type filter hook prerouting priority -145;", std::move(rules)});
   }
   if (settings.local) {

@@ -204,7 +204,9 @@ Result<> Installation::change(const Plan& plan, const Conditions& conditions) {
   state_->conditions = conditions;
   if (same_plan) return {};
   state_->has_guard = is_closed;
-  return is_closed ? state_->read_guard_back() : Result<>();
+  // Unread, restore() finds a difference and puts it once more.
+  if (is_closed && !state_->read_guard_back()) state_->guard_listing.clear();
+  return {};
 }
 
 Result<> Installation::change_direct(DirectChange change, std::span<const Flow> flows) {

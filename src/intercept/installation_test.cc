@@ -351,7 +351,8 @@ TEST_F(InstallationTest, SaysWhatIsInstalled) {
 TEST_F(InstallationTest, IsDescribedInWordsThatNftAndIpUnderstand) {
   plan.settings.without_us = WithoutUs::closed;
   plan.settings.local = true;
-  const std::string text = describe(plan, {.taking = true, .zones = true, .early = true, .cookies = true, .filters = true});
+  const std::string text =
+      describe(plan, {.taking = true, .zones = true, .early = true, .cookies = true, .filters = true});
   shell("cat > /dev/null <<'END'\n" + text + "END\n");
   {
     NetworkNamespace elsewhere = std::move(*NetworkNamespace::create());

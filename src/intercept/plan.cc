@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "config/normalise.h"
+
 namespace limpid {
 namespace {
 
@@ -11,6 +13,11 @@ bool is_loopback(const Address& address) {
 }
 
 char digit(int family) { return family == AF_INET ? '4' : '6'; }
+
+std::vector<PortRange> joined(std::vector<PortRange> ranges, const std::vector<PortRange>& more) {
+  ranges.insert(ranges.end(), more.begin(), more.end());
+  return normalise(std::move(ranges));
+}
 
 }  // namespace
 
@@ -28,6 +35,19 @@ bool borrows_addresses(const Config& config) {
            (upstream->source != Source::self || upstream->when_down == WhenDown::direct);
   });
 }
+
+Held Held::changed(const Intercept& before, const Intercept& now) const {
+  Held held{.interfaces = interfaces, .tcp = tcp, .local = (local || before.local) && !now.local};
+  held.interfaces.insert(held.interfaces.end(), before.interfaces.begin(), before.interfaces.end());
+  held.interfaces = normalise(held.interfaces);
+  std::erase_if(held.interfaces, [&](const std::string& name) {
+    return std::ranges::find(now.interfaces, name) != now.interfaces.end();
+  });
+  held.tcp = joined(held.tcp, before.tcp);
+  return held;
+}
+
+std::vector<PortRange> Plan::live_tcp() const { return joined(settings.tcp, held.tcp); }
 
 std::vector<Endpoint> upstreams_that_see_clients(const Config& config) {
   std::vector<Endpoint> endpoints;

@@ -45,9 +45,21 @@ struct Cgroup {
   bool operator==(const Cgroup&) const = default;
 };
 
-// What does not change while we run.
+// What was taken earlier in this run, and is not any more: sessions of then go on.
+struct Held {
+  std::vector<std::string> interfaces;
+  std::vector<PortRange> tcp;
+  bool local = false;
+
+  // With what was wanted until now, and without what is from now on.
+  [[nodiscard]] Held changed(const Intercept& before, const Intercept& now) const;
+  bool operator==(const Held&) const = default;
+};
+
+// What does not change while we run, but by a reload.
 struct Plan {
   Intercept settings;
+  Held held{};
   // Flows that do not come by interception go to their servers in the client's name: from listeners of the user's.
   bool borrows = false;
   // Upstreams that see their client's address. What one on this machine answers must not leave it.
@@ -63,6 +75,8 @@ struct Plan {
   [[nodiscard]] bool is_empty() const { return !settings.is_wanted() && !borrows; }
   // Something on this machine may be told from its packets alone, by an address that others use as well.
   [[nodiscard]] bool steers_answers() const;
+  // Where sessions may be that live.
+  [[nodiscard]] std::vector<PortRange> live_tcp() const;
   [[nodiscard]] const DatagramPorts& udp(int family) const { return family == AF_INET ? udp4 : udp6; }
   bool operator==(const Plan&) const = default;
 };

@@ -50,6 +50,29 @@ TEST(Plan, HasARuleMoreForAnUpstreamOnALoopbackAddress) {
               Contains("-6 rule add priority 101 from ::1 iif lo ipproto tcp sport 81 lookup 5300 protocol 153"));
 }
 
+TEST(Held, IsWhatWasTakenAndIsNotAnyMore) {
+  Intercept first, second;
+  first.interfaces = {"lan0", "lan1"};
+  first.tcp = {{80, 80}};
+  first.local = true;
+  second.interfaces = {"lan1"};
+  second.tcp = {{443, 443}};
+  Plan plan{.settings = first, .ports = {}, .cgroup = {}};
+  EXPECT_EQ(plan.held.changed(first, first).interfaces, std::vector<std::string>());
+
+  plan.held = plan.held.changed(first, second);
+  plan.settings = second;
+  EXPECT_EQ(plan.held.interfaces, std::vector<std::string>{"lan0"});
+  EXPECT_TRUE(plan.held.local);
+  EXPECT_EQ(plan.live_tcp(), (std::vector<PortRange>{{80, 80}, {443, 443}}));
+
+  plan.held = plan.held.changed(second, first);
+  plan.settings = first;
+  EXPECT_EQ(plan.held.interfaces, std::vector<std::string>());
+  EXPECT_FALSE(plan.held.local);
+  EXPECT_EQ(plan.live_tcp(), (std::vector<PortRange>{{80, 80}, {443, 443}}));
+}
+
 TEST(Plan, IsEmptyWhereListenersTakeSocketsAlone) {
   Config config;
   config.upstreams.emplace_back().name = "web";

@@ -57,6 +57,11 @@ bool is_one_name(const Intercept& settings) {
   return settings.interfaces.size() == 1 && !is_pattern(settings.interfaces[0]);
 }
 
+Set interface_set(std::string name, const std::vector<std::string>& interfaces) {
+  return set_of(std::move(name), "ifname", std::ranges::any_of(interfaces, is_pattern),
+                fmt::format("\"{}\"", fmt::join(interfaces, "\", \"")));
+}
+
 }  // namespace
 
 std::string text_of(const Table& table, std::string_view name, std::string_view flags) {
@@ -94,8 +99,7 @@ std::string is_from_a_client(const Plan& plan) {
 }
 
 Set port_set(std::string name, const std::vector<PortRange>& ranges, bool is_filled) {
-  const bool has_ranges =
-      std::ranges::any_of(ranges, [](const PortRange& range) { return range.first != range.last; });
+  const bool has_ranges = std::ranges::any_of(ranges, [](const PortRange& range) { return range.first != range.last; });
   return set_of(std::move(name), "inet_service", has_ranges, is_filled ? ports(ranges) : "");
 }
 
@@ -104,14 +108,13 @@ Set learnt_set(std::string_view name, int family, std::string_view key, std::str
           fmt::format("typeof {}; size {}; flags dynamic,timeout; timeout {};", key, learnt_size, timeout)};
 }
 
-void add_common_sets(const Plan& plan, Table& table) {
+Set held_clients(const Plan& plan) { return interface_set("held_clients", plan.held.interfaces); }
+
+void add_common_sets(const Plan& plan, const std::vector<PortRange>& tcp_ports, Table& table) {
   const Intercept& settings = plan.settings;
-  if (!settings.interfaces.empty() && !is_one_name(settings)) {
-    const std::string names = fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""));
-    const bool has_patterns = std::ranges::any_of(settings.interfaces, is_pattern);
-    table.sets.push_back(set_of("clients", "ifname", has_patterns, names));
-  }
-  table.sets.push_back(port_set("tcp_ports", settings.tcp));
+  if (!settings.interfaces.empty() && !is_one_name(settings))
+    table.sets.push_back(interface_set("clients", settings.interfaces));
+  table.sets.push_back(port_set("tcp_ports", tcp_ports));
   if (!settings.udp.empty()) table.sets.push_back(port_set("udp_ports", settings.udp));
   // A named set: libnftables 1.0.6 crashes when it lists an anonymous one whose elements the kernel will not tell.
   table.sets.push_back({"not_routed", "type fib_addrtype; elements = { local, broadcast, multicast, anycast };"});

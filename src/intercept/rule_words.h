@@ -52,6 +52,8 @@ inline constexpr std::string_view new_connection = "tcp flags & (syn | ack) == s
 [[nodiscard]] std::string ports(const std::vector<PortRange>& ranges);  // "80, 8000-8999"
 // "iifname @clients", or quicker where that is one name.
 [[nodiscard]] std::string is_from_a_client(const Plan& plan);
+inline constexpr std::string_view was_from_a_client = "iifname @held_clients";
+[[nodiscard]] Set held_clients(const Plan& plan);
 
 // A set of ports, filled or to be filled. The kernel looks faster into a set that knows no ranges.
 [[nodiscard]] Set port_set(std::string name, const std::vector<PortRange>& ranges, bool is_filled = true);
@@ -59,7 +61,7 @@ inline constexpr std::string_view new_connection = "tcp flags & (syn | ack) == s
 [[nodiscard]] Set learnt_set(std::string_view name, int family, std::string_view key, std::string_view timeout);
 
 // @clients (of several names or patterns), @tcp_ports, @udp_ports, and the bypass sets that are not empty.
-void add_common_sets(const Plan& plan, Table& table);
+void add_common_sets(const Plan& plan, const std::vector<PortRange>& tcp_ports, Table& table);
 
 // What the kernel decides of the user's rules: a chain, if there is anything to decide.
 void add_kernel_rules(const Plan& plan, Protocol proto, Table& table);

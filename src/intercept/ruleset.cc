@@ -38,6 +38,41 @@ std::string tproxy(const Plan& plan, int family) {
                      plan.ports.of(family));
 }
 
+// What becomes of packets for sockets of ours on the clients' side: delivered here.
+std::string divert(const Plan& plan, const Conditions& conditions) {
+  return fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
+                     give(plan.settings.mark));
+}
+
+// Packets with a transparent socket: those of sessions of ours are diverted, and ICMP errors about them. With one hook
+// the servers' as well.
+Chain sockets_chain(const Plan& plan, const Conditions& conditions) {
+  const Intercept& settings = plan.settings;
+  const bool is_one_hook = conditions.is_one_hook();
+  Chain chain{"sockets",
+              "",
+              {fmt::format("{} vmap {{ {} : goto divert, {} : {} }}", mark_of_socket(settings), of_accepted(settings),
+                           of_upstream(settings), is_one_hook ? "goto divert" : "accept")}};
+  if (!settings.is_wanted()) return chain;
+  chain.rules.push_back("# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.");
+  chain.rules.push_back("tcp dport @tcp_ports goto divert_unmarked");
+  if (is_one_hook) chain.rules.push_back("tcp sport @tcp_ports goto divert_unmarked");
+  return chain;
+}
+
+void add_sessions(const Plan& plan, const Conditions& conditions, Lines& rules) {
+  rules.push_back("# What is let go has none: one look-up tells.");
+  rules.push_back(fmt::format("socket transparent 1 {} sockets", conditions.cookies ? "jump" : "goto"));
+  if (!conditions.cookies || !plan.settings.is_wanted()) return;
+  rules.push_back(fmt::format("socket wildcard 0 {} return", lacks("socket mark", plan.settings.own_mark)));
+  rules.push_back("# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.");
+  for (const int family : families(plan)) {
+    const Words word = words(family);
+    rules.push_back(fmt::format("tcp flags & (syn | rst | fin | ack) == ack {} @handshakes{} {} {}", word.connection,
+                                word.digit, tproxy(plan, family), divert(plan, conditions)));
+  }
+}
+
 // ---- The clients' side: before conntrack, so that the zone can be chosen here.
 
 std::string is_from_here(const Plan& plan) {
@@ -69,9 +104,21 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
 // TCP, and ICMP errors about it.
 Chain connections_chain(const Plan& plan, const Conditions& conditions) {
   Chain chain{"connections", "", {is_from_here(plan)}};
+  if (!plan.settings.interfaces.empty()) {
+    chain.rules.push_back(
+        "# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy "
+        "knows.");
+    chain.rules.push_back(fmt::format("{} {} goto syn", is_from_a_client(plan), new_connection));
+  }
+  if (!plan.held.interfaces.empty())
+    chain.rules.push_back(fmt::format("{} {} accept", was_from_a_client, new_connection));
+  if (conditions.is_one_hook()) {
+    add_sessions(plan, conditions, chain.rules);
+    return chain;
+  }
   if (!plan.settings.interfaces.empty())
     chain.rules.push_back(fmt::format("{} goto from_clients", is_from_a_client(plan)));
-  if (conditions.is_one_hook()) chain.rules.push_back("goto servers");
+  if (!plan.held.interfaces.empty()) chain.rules.push_back(fmt::format("{} goto from_clients", was_from_a_client));
   return chain;
 }
 
@@ -84,53 +131,12 @@ Chain from_here_chain(const Plan& plan) {
   return chain;
 }
 
-// What becomes of packets for sockets of ours on this side: delivered here.
-std::string divert(const Plan& plan, const Conditions& conditions) {
-  return fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
-                     give(plan.settings.mark));
-}
-
 // For packets of a transparent socket that has no mark of ours.
 Chain unmarked_chain(const Plan& plan, std::string name, std::string take) {
   return {std::move(name),
           "",
           {"# One that could have it is somebody else's.",
            fmt::format("{} return", lacks("socket mark", plan.settings.own_mark)), std::move(take)}};
-}
-
-// Packets with a transparent socket: what belongs to sessions of ours is diverted.
-Chain client_sockets_chain(const Plan& plan, const Conditions& conditions) {
-  const Intercept& settings = plan.settings;
-  Chain chain{"client_sockets",
-              "",
-              {"# Sessions of ours, and ICMP errors about them; and a server's on the clients' side.",
-               fmt::format("{} vmap {{ {} : goto divert, {} : {} }}", mark_of_socket(settings), of_accepted(settings),
-                           of_upstream(settings), conditions.is_one_hook() ? "goto divert" : "accept"),
-               "# Handshakes and TIME_WAIT of ours: \"socket mark\" does not see them.",
-               "tcp dport @tcp_ports goto divert_unmarked"}};
-  if (conditions.is_one_hook()) chain.rules.push_back("tcp sport @tcp_ports goto divert_unmarked");
-  return chain;
-}
-
-Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
-  const Intercept& settings = plan.settings;
-  Lines rules = {
-      "# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy "
-      "knows.",
-      fmt::format("{} goto syn", new_connection),
-      "# What is let go has none: one look-up tells.",
-      fmt::format("socket transparent 1 {} client_sockets", conditions.cookies ? "jump" : "goto"),
-  };
-  if (conditions.cookies) {
-    rules.push_back(fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)));
-    rules.push_back("# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.");
-    for (const int family : families(plan)) {
-      const Words word = words(family);
-      rules.push_back(fmt::format("tcp flags & (syn | rst | fin | ack) == ack {} @handshakes{} {} {}", word.connection,
-                                  word.digit, tproxy(plan, family), divert(plan, conditions)));
-    }
-  }
-  return {"from_clients", "", std::move(rules)};
 }
 
 Chain syn_chain(const Plan& plan, const Conditions& conditions) {
@@ -155,13 +161,11 @@ Chain zone_chain(const Plan& plan) {
 
 // ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
-constexpr std::string_view of_a_server = "socket transparent 1 goto server_sockets";
-
 // Behind a hook of its own the packets of the clients' side come by as well.
 void add_servers_hook(const Plan& plan, std::string name, std::string_view priority, Lines first, Table& table) {
   first.push_back(fmt::format("{} return", has("meta mark", plan.settings.mark)));
   first.push_back("meta l4proto != { tcp, icmp, ipv6-icmp } return");
-  first.emplace_back(of_a_server);
+  first.push_back("socket transparent 1 goto server_sockets");
   table.chains.push_back({std::move(name), fmt::format("type filter hook prerouting priority {};", priority), first});
 }
 
@@ -173,16 +177,11 @@ void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
                 {"# Divert: sessions of ours, and ICMP errors about them.",
                  fmt::format("{} == {} {}", mark_of_socket(settings), of_upstream(settings), take)}};
   if (settings.is_wanted()) {
-    if (!conditions.is_one_hook()) table.chains.push_back(unmarked_chain(plan, "servers_unmarked", take));
+    table.chains.push_back(unmarked_chain(plan, "servers_unmarked", take));
     sockets.rules.push_back("# TIME_WAIT of ours: \"socket mark\" does not see it.");
-    sockets.rules.push_back(
-        fmt::format("tcp sport @tcp_ports goto {}", conditions.is_one_hook() ? "divert_unmarked" : "servers_unmarked"));
+    sockets.rules.push_back("tcp sport @tcp_ports goto servers_unmarked");
   }
   table.chains.push_back(std::move(sockets));
-  if (conditions.is_one_hook()) {
-    table.chains.push_back({"servers", "", {std::string(of_a_server)}});
-    return;
-  }
   Lines udp;
   if (!settings.udp.empty())
     udp.push_back(fmt::format("meta l4proto udp {}", conditions.zones ? "return" : "goto udp_answers"));
@@ -195,40 +194,42 @@ void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
 
 // ---- All together. A chain stands before those that jump to it.
 
-// Without interception: what comes back to sessions that have their client's address.
-void add_answers(const Plan& plan, const Conditions& conditions, Table& table) {
+// The packets of sessions. Without interception: what comes back to those that have their client's address.
+void add_divert(const Plan& plan, const Conditions& conditions, Table& table) {
+  const bool is_wanted = plan.settings.is_wanted(), is_one_hook = conditions.is_one_hook();
   table.chains.push_back(from_here_chain(plan));
-  add_servers(plan, conditions, table);
+  if (is_wanted || is_one_hook) {
+    table.chains.push_back({"divert", "", {divert(plan, conditions)}});
+    if (is_wanted) table.chains.push_back(unmarked_chain(plan, "divert_unmarked", divert(plan, conditions)));
+    table.chains.push_back(sockets_chain(plan, conditions));
+  }
+  if (!is_one_hook) {
+    Chain from_clients{"from_clients", "", {}};
+    if (is_wanted) add_sessions(plan, conditions, from_clients.rules);
+    if (is_wanted) table.chains.push_back(std::move(from_clients));
+    add_servers(plan, conditions, table);
+  }
   table.chains.push_back(connections_chain(plan, conditions));
   table.chains.push_back(clients_chain(plan, conditions));
 }
 
 Table table_of(const Plan& plan, const Conditions& conditions) {
   Table table;
-  if (!plan.settings.is_wanted()) {
-    add_answers(plan, conditions, table);
-    if (plan.steers_answers()) add_local_chains(plan, conditions, table);
-    return table;
+  if (plan.settings.is_wanted()) {
+    // @tcp_ports is for sessions that live. What is taken now: only while we take new connections.
+    add_common_sets(plan, plan.live_tcp(), table);
+    if (!plan.held.interfaces.empty()) table.sets.push_back(held_clients(plan));
+    table.sets.push_back(port_set("take_tcp", plan.settings.tcp, conditions.taking));
+    if (conditions.cookies)
+      for (const int family : families(plan))
+        table.sets.push_back(learnt_set("handshakes", family, words(family).connection, "10s"));
+    add_kernel_rules(plan, Protocol::tcp, table);
+    if (!plan.settings.udp.empty()) add_udp(plan, conditions, clients_zone, table);
+    table.chains.push_back(syn_chain(plan, conditions));
   }
-  add_common_sets(plan, table);
-  // The ports again, but only while we take new connections; @tcp_ports is for sessions that live.
-  table.sets.push_back(port_set("take_tcp", plan.settings.tcp, conditions.taking));
-  if (conditions.cookies)
-    for (const int family : families(plan))
-      table.sets.push_back(learnt_set("handshakes", family, words(family).connection, "10s"));
-  add_kernel_rules(plan, Protocol::tcp, table);
-  if (!plan.settings.udp.empty()) add_udp(plan, conditions, clients_zone, table);
-  table.chains.push_back(syn_chain(plan, conditions));
-  table.chains.push_back({"divert", "", {divert(plan, conditions)}});
-  table.chains.push_back(unmarked_chain(plan, "divert_unmarked", divert(plan, conditions)));
-  table.chains.push_back(client_sockets_chain(plan, conditions));
-  table.chains.push_back(from_clients_chain(plan, conditions));
-  table.chains.push_back(from_here_chain(plan));
-  add_servers(plan, conditions, table);
-  table.chains.push_back(connections_chain(plan, conditions));
-  table.chains.push_back(clients_chain(plan, conditions));
-  if (conditions.zones) table.chains.push_back(zone_chain(plan));
-  if (plan.settings.local || plan.steers_answers()) add_local_chains(plan, conditions, table);
+  add_divert(plan, conditions, table);
+  if (conditions.zones && plan.settings.is_wanted()) table.chains.push_back(zone_chain(plan));
+  if (plan.settings.local || plan.held.local || plan.steers_answers()) add_local_chains(plan, conditions, table);
   return table;
 }
 

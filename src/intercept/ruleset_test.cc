@@ -100,6 +100,11 @@ table inet limpid {
 		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
+	chain from_here {
+		meta l4proto udp goto udp_from_here
+		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 accept
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
+	}
 	chain divert {
 		meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
@@ -108,37 +113,18 @@ table inet limpid {
 		socket mark & 0x40000000 != 0x40000000 return
 		meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
-	chain client_sockets {
-		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side.
+	chain sockets {
 		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : goto divert }
 		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
 		tcp dport @tcp_ports goto divert_unmarked
 		tcp sport @tcp_ports goto divert_unmarked
 	}
-	chain from_clients {
-		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
-		tcp flags & (syn | ack) == syn goto syn
-		# What is let go has none: one look-up tells.
-		socket transparent 1 goto client_sockets
-	}
-	chain from_here {
-		meta l4proto udp goto udp_from_here
-		meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001 accept
-		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
-	}
-	chain server_sockets {
-		# Divert: sessions of ours, and ICMP errors about them.
-		socket mark & 0x50000000 == 0x40000000 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-		# TIME_WAIT of ours: "socket mark" does not see it.
-		tcp sport @tcp_ports goto divert_unmarked
-	}
-	chain servers {
-		socket transparent 1 goto server_sockets
-	}
 	chain connections {
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
-		iifname @clients goto from_clients
-		goto servers
+		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
+		iifname @clients tcp flags & (syn | ack) == syn goto syn
+		# What is let go has none: one look-up tells.
+		socket transparent 1 goto sockets
 	}
 	chain clients {
 		type filter hook prerouting priority raw; policy accept;
@@ -271,6 +257,10 @@ table inet limpid {
 		update @handshakes6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
 		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
+	chain from_here {
+		meta l4proto udp goto udp_from_here
+		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
+	}
 	chain divert {
 		ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
@@ -279,24 +269,17 @@ table inet limpid {
 		socket mark & 0x40000000 != 0x40000000 return
 		ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
 	}
-	chain client_sockets {
-		# Sessions of ours, and ICMP errors about them; and a server's on the clients' side.
+	chain sockets {
 		socket mark & 0x50000000 vmap { 0x50000000 : goto divert, 0x40000000 : accept }
 		# Handshakes and TIME_WAIT of ours: "socket mark" does not see them.
 		tcp dport @tcp_ports goto divert_unmarked
 	}
 	chain from_clients {
-		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
-		tcp flags & (syn | ack) == syn goto syn
 		# What is let go has none: one look-up tells.
-		socket transparent 1 jump client_sockets
+		socket transparent 1 jump sockets
 		socket wildcard 0 socket mark & 0x40000000 != 0x40000000 return
 		# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.
 		tcp flags & (syn | rst | fin | ack) == ack ip6 saddr . tcp sport . ip6 daddr . tcp dport @handshakes6 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 ct zone set 5300 meta mark set meta mark & 0xefffffff | 0x10000000 accept
-	}
-	chain from_here {
-		meta l4proto udp goto udp_from_here
-		meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:40002 accept
 	}
 	chain servers_unmarked {
 		# One that could have it is somebody else's.
@@ -325,6 +308,8 @@ table inet limpid {
 	}
 	chain connections {
 		iif "lo" meta mark & 0x20000000 == 0x20000000 goto from_here
+		# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy knows.
+		iifname @clients tcp flags & (syn | ack) == syn goto syn
 		iifname @clients goto from_clients
 	}
 	chain clients {
@@ -465,6 +450,8 @@ TEST(Ruleset, MarksWhatTheKernelForwardsByItselfWhereSomebodyLooks) {
   const auto is_marked = HasSubstr("@direct4 meta mark set meta mark & 0xbfffffff | 0x40000000 accept");
   EXPECT_THAT(ruleset(plan, {}), HasSubstr("@direct4 accept"));
   EXPECT_THAT(ruleset(plan, {.filters = true}), is_marked);
+  EXPECT_THAT(ruleset(plan, {.zones = true}), is_marked);
+  EXPECT_THAT(ruleset(plan, {.early = true}), is_marked);
   plan.settings.without_us = WithoutUs::closed;
   EXPECT_THAT(ruleset(plan, {}), is_marked);
   EXPECT_THAT(guard(plan), HasSubstr("meta mark & 0x40000000 == 0x40000000 return"));

@@ -26,10 +26,10 @@ void add_tproxy(const Plan& plan, std::uint16_t DatagramPorts::* clear, std::uin
 
 }  // namespace
 
-// Counted, and marked where the guard or forward chains are to see that.
+// Counted, and marked where the guard, forward chains or another hook of ours are to see that.
 void add_direct(const Plan& plan, const Conditions& conditions, Lines& rules) {
   if (!plan.handover) return;
-  const bool is_seen = conditions.filters || plan.settings.without_us == WithoutUs::closed;
+  const bool is_seen = conditions.filters || plan.settings.without_us == WithoutUs::closed || !conditions.is_one_hook();
   const std::string pass = is_seen ? give(plan.settings.own_mark) + " accept" : "accept";
   for (const int family : families(plan))
     rules.push_back(fmt::format("{} @direct{} {}", words(family).datagram, words(family).digit, pass));

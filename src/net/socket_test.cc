@@ -31,6 +31,17 @@ class Sockets : public FreshNamespace, public ::testing::WithParamInterface<int>
   }
 };
 
+TEST_F(FreshNamespace, KnowsThisMachinesAddressesSecondaryOnesToo) {
+  shell("ip link add eth0 type veth peer name eth1; ip link set eth0 up; ip link set eth1 up");
+  shell("sysctl -qw net.ipv4.ip_nonlocal_bind=1");
+  shell("ip addr add 192.0.2.1/24 dev eth0; ip addr add 192.0.2.2/24 dev eth0");
+  shell("ip addr add 2001:db8::1/64 dev eth0 nodad; ip addr add 2001:db8::2/64 dev eth0 nodad");
+  for (const std::string_view own : {"127.0.0.1", "::1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"})
+    EXPECT_TRUE(is_own_address(*Address::parse(own))) << own;
+  for (const std::string_view other : {"192.0.2.3", "2001:db8::3", "198.51.100.1"})
+    EXPECT_FALSE(is_own_address(*Address::parse(other))) << other;
+}
+
 TEST_P(Sockets, HandTheListenersOptionsToWhatTheyAccept) {
   const int family = GetParam();
   const Fd listener = *listen_transparent({Address::loopback(family), 0}, mark);

@@ -6,6 +6,7 @@ import threading
 import pytest
 from support import traffic, udp
 from support.deadline import eventually, stays_silent
+from support.firewalls import use
 from support.lab import PORT
 from support.limpid import SANITIZED
 from support.outcomes import http_request, is_reset
@@ -66,6 +67,24 @@ def test_what_is_taken_changes(lab, running, family):
     assert is_taken(8080) and not is_taken(8081)
     running.reload(intercept())
     assert "table inet limpid_guard" not in limpid.status()["installed"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "invalid_drop", "masquerade"])
+def test_sessions_go_on_when_what_they_came_by_is_taken_no_longer(lab, running, family, kind):
+    use(lab, kind)
+    limpid = running.start(intercept(local=True))
+    sessions = [lab.session(family, namespace=namespace) for namespace in (lab.client, lab.gateway)]
+    for what in {"interfaces": ["lan7"]}, {"tcp": ["8081"]}, {"interfaces": ["lan7"], "tcp": ["8081"], "local": False}:
+        running.reload(intercept(**{"local": True, **what}))
+        for client, server in sessions:
+            traffic.exchange(client, server)
+    for namespace in lab.client, lab.gateway:
+        client, server = lab.session(family, namespace=namespace)
+        traffic.exchange(client, server)
+    assert limpid.counter("accepted") == 2
+    for client, server in sessions:
+        traffic.finish(client, server)
+    assert limpid.close_reason("done") == 2
 
 
 def test_an_error_changes_nothing_and_is_told_with_its_place(lab, running, family):

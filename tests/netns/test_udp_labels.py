@@ -57,6 +57,20 @@ def test_a_flow_taken_back_is_told_of_as_before(lab, run, family):
     assert label(line) == {"via": "relay", "rule": NAMED["name"], "host": HOST, "app": "quic", "upstream": None}
 
 
+def test_a_flow_that_is_refused_is_never_handed_over(lab, run, family):
+    limpid = run.configured(INTERCEPT, rule(**NAMED, action="reject"))
+    client, server = udp.flow(lab, family)
+    client.send(quic.initial(HOST))
+    with pytest.raises(OSError) as refused:
+        client.recv(1)
+    assert refused.value.errno in udp.REFUSALS
+    # As if it had been asked: what it says belongs to that flow.
+    udp.carry_back(client, server, [udp.payload(number, 50) for number in range(2 * udp.HANDOVER_AFTER)])
+    limpid.wait_udp(datagrams_down=2 * udp.HANDOVER_AFTER)
+    assert limpid.handed_over() == []
+    assert udp.refusal(client) in udp.REFUSALS
+
+
 @pytest.mark.parametrize("host", [HOST, "other.example"], ids=["refused", "another"])
 def test_a_reload_with_enforce_ends_a_flow_by_its_host(lab, run, family, host):
     limpid = run.configured(INTERCEPT, rule(**NAMED, action="direct"))

@@ -430,6 +430,15 @@ def test_when_down_direct(lab, other, run, family):
     expect_logged(limpid, upstream=None, source_kept="port", reason="withdrawn")
 
 
+def test_enforce_leaves_alone_what_goes_direct_because_the_proxy_is_down(lab, other, run, family):
+    limpid = run.configured(TAKE, through(family, when_down="direct"))
+    client, server = udp.flow(lab, family)
+    udp.exchange(client, server)
+    run.command("reload", "--enforce")
+    udp.exchange(client, server)
+    assert limpid.sessions_logged(0) == []
+
+
 def test_a_proxy_that_comes_back_is_found_by_the_same_flow(lab, other, run, tmp_path, family):
     limpid = run.configured(TAKE, through(family, check_interval="200ms"))
     client, server = udp.flow(lab, family)

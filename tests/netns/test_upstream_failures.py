@@ -147,6 +147,15 @@ def test_when_down_direct_goes_without_the_proxy_as_the_client(lab, other, run, 
     assert (line["rule"], line["reason"], line["source_kept"]) == ("all", "done", "port")
 
 
+def test_enforce_leaves_alone_what_goes_direct_because_the_proxy_is_down(lab, other, run, family):
+    limpid = run.configured(intercept(), office(family, when_down="direct"))
+    client, server = lab.session(family)
+    run.command("reload", "--enforce")
+    traffic.exchange(client, server)
+    traffic.finish(client, server)
+    assert limpid.close_reason("done") == 1
+
+
 def test_when_down_direct_is_not_for_a_proxy_that_refuses_us(lab, other, run, tmp_path, family):
     # A password that has changed must not take the proxy's users past it without a word: the proxy is not down.
     with upstreams.microsocks(other, tmp_path, username="limpid", password="right"):

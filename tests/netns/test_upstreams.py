@@ -173,6 +173,18 @@ def test_a_fixed_upstream_that_is_told_nothing_gets_the_clients_bytes_alone(lab,
     expect_logged(limpid, bytes_up=MIB + 4, bytes_down=MIB + 4)
 
 
+def test_a_connection_of_the_gateways_own_keeps_its_address_to_an_upstream_that_sees_clients(lab, other, run, family):
+    limpid = run.configured(intercept(local=True), through("fixed", family, upstreams.TOLD, source="client"))
+    lab.listener(family, other, port=upstreams.TOLD)
+    client = lab.connect(family, namespace=lab.gateway)
+    server = lab.accept(family, other, port=upstreams.TOLD)
+    assert endpoint(server.getpeername())[0] == endpoint(client.getsockname())[0]
+    traffic.exchange(client, server)
+    traffic.finish(client, server)
+    expect_logged(limpid, source_kept="address")
+    assert limpid.counter("port_unavailable") == 0  # it was not tried
+
+
 def test_a_header_of_version_1_is_one_line(lab, other, run, family):
     run.configured(intercept(), through("fixed", family, upstreams.TOLD, proxy_protocol="v1"))
     client, server = fixed_session(lab, other, family)
