@@ -8,10 +8,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <thread>
 
 #include "api/status.h"
+#include "base/temporary_directory.h"
 
 namespace limpid {
 namespace {
@@ -20,13 +20,7 @@ using std::chrono::seconds;
 
 class Control : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/limpid-control-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    directory_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-  [[nodiscard]] std::string path() const { return directory_ / "socket"; }
+  [[nodiscard]] std::string path() const { return directory_.path() / "socket"; }
 
   // Answers one request with this.
   static std::jthread answering(const Fd& listener, std::string answer) {
@@ -39,7 +33,7 @@ class Control : public ::testing::Test {
     });
   }
 
-  std::filesystem::path directory_;
+  TemporaryDirectory directory_;
 };
 
 TEST_F(Control, IsForItsOwnerAlone) {
@@ -82,7 +76,7 @@ TEST_F(Control, ReplacesADeadSocketButNeitherALivingOneNorAFile) {
   const Result<Fd> third = listen_for_requests(path());
   ASSERT_FALSE(third);
   EXPECT_NE(third.error().what.find("another limpid listens there"), std::string::npos);
-  const std::string file = directory_ / "file";
+  const std::string file = directory_.path() / "file";
   const Fd made(open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
   EXPECT_FALSE(listen_for_requests(file));
   EXPECT_TRUE(std::filesystem::exists(file));

@@ -58,8 +58,6 @@ int decide_verb(const Config& config, const DecideOptions& options) {
   const Result<Endpoint> client = Endpoint::parse(options.client), destination = Endpoint::parse(options.to);
   if (!client) return refused("--client", client.error());
   if (!destination) return refused("--to", destination.error());
-  if (client->family() != destination->family())
-    return refused("--to", Error{"a flow has both ends in IPv4, or both in IPv6"});
   const Result<Protocol> proto = parse_proto(options.proto);
   if (!proto) return refused("--proto", proto.error());
   const Result<Application> app = parse_app(options.app.empty() ? "unknown" : options.app);

@@ -15,7 +15,7 @@ void check_something_to_intercept(const Config& config, const Origins& origins, 
   // Listeners may stand without interception: then nothing of [intercept] is wanted.
   const Intercept& intercept = config.intercept;
   const bool says_nothing = !intercept.is_wanted() && intercept.tcp.empty() && intercept.udp.empty();
-  if (origins.lists_any("listener") && says_nothing) return;
+  if ((origins.lists_any("listener") || !origins.is_usable("listener")) && says_nothing) return;
   const bool interfaces_known = origins.is_usable("intercept.interfaces") && origins.is_usable("intercept.local");
   if (interfaces_known && config.intercept.interfaces.empty() && !config.intercept.local)
     errors.push_back(
@@ -52,6 +52,9 @@ void check_marks(const Config& config, const Origins& origins, ConfigErrors& err
 void check_without_us(const Config& config, const Origins& origins, ConfigErrors& errors) {
   constexpr const char* without_us = "intercept.without_us";
   if (config.intercept.without_us != WithoutUs::closed || config.intercept.is_wanted() || config.listeners.empty())
+    return;
+  if (!origins.is_usable(without_us) || !origins.is_usable("intercept.interfaces") ||
+      !origins.is_usable("intercept.local"))
     return;
   errors.push_back({origins.place_of(without_us),
                     "without_us = \"closed\" is about intercepted connections, and none are: leave it out, or name "
@@ -199,7 +202,7 @@ void check_rules(const Config& config, const Origins& origins, ConfigErrors& err
     const auto upstream = std::ranges::find(config.upstreams, rule.action, &Upstream::name);
     if (upstream != config.upstreams.end())
       check_datagrams(rule, *upstream, entry);
-    else
+    else if (origins.is_usable("upstream"))
       entry.refuse("action", fmt::format("there is no [[upstream]] named \"{}\": action is \"direct\", \"reject\", "
                                          "\"drop\" or the name of one",
                                          rule.action));
@@ -246,7 +249,7 @@ void check_listeners(const Config& config, const Origins& origins, ConfigErrors&
                    "PROXY protocol may pose as anybody");
     if (entry.is_usable("accept") && !is_told && entry.has("trusted"))
       entry.refuse("trusted", "trusted is for accept = \"proxy-protocol\"");
-    check_listener_action(config, listener, entry);
+    if (origins.is_usable("upstream")) check_listener_action(config, listener, entry);
   }
 }
 

@@ -70,10 +70,12 @@ void read_named_files(Settings& settings) {
       const Result<std::string> pattern = parse_host_pattern(name);
       return pattern ? Result<>() : std::unexpected(pattern.error());
     });
-    for (const HostFileError& error : wrong.first)
+    const auto refuse_name = [&](const HostFileError& error, std::string what) {
       settings.errors.push_back(
-          {{rule.host_file, static_cast<unsigned>(error.line), static_cast<unsigned>(error.column)}, error.what});
-    if (wrong.more > 0) refuse(origin, rule.host_file, {fmt::format("and {} errors more", wrong.more)});
+          {{rule.host_file, static_cast<unsigned>(error.line), static_cast<unsigned>(error.column)}, std::move(what)});
+    };
+    for (const HostFileError& error : wrong.first) refuse_name(error, error.what);
+    if (wrong.more > 0) refuse_name(wrong.first.back(), fmt::format("and {} errors more behind it", wrong.more));
     rule.host_names = *std::move(text);
   }
   for (std::size_t place = 0; place < settings.config.upstreams.size(); ++place) {

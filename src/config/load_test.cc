@@ -3,33 +3,38 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
+
+#include "base/temporary_directory.h"
 
 namespace limpid {
 namespace {
 
 class Load : public testing::Test {
  protected:
-  Load() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "limpid-load-XXXXXX").string();
-    directory_ = mkdtemp(pattern.data());
-  }
-  ~Load() override { std::filesystem::remove_all(directory_); }
-
   std::string write(std::string_view text) const {
-    const std::string path = directory_ / "limpid.toml";
+    const std::string path = directory_.path() / "limpid.toml";
     std::ofstream(path) << text;
     return path;
   }
 
-  std::filesystem::path directory_;
+  TemporaryDirectory directory_;
 };
 
 TEST_F(Load, ReadsAFile) {
   const auto config = load_config(write("[intercept]\ninterfaces = [\"lan0\"]\ntcp = [\"80\"]\n"), {});
   ASSERT_TRUE(config);
   EXPECT_EQ(config->intercept.interfaces.front(), "lan0");
+}
+
+TEST_F(Load, TellsOfTheFileBeforeThoseItNames) {
+  const std::string hosts = directory_.path() / "hosts";
+  std::ofstream(hosts) << "b*d.example\n";
+  const std::string path = write("[log]\nlevle = 1\n[[rule]]\nhost_file = \"" + hosts + "\"\naction = \"reject\"\n");
+  const auto config = load_config(path, {});
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error()[0].place, (SourcePlace{path, 2, 1}));
+  EXPECT_EQ(config.error()[1].place, (SourcePlace{hosts, 1, 1}));
 }
 
 TEST_F(Load, NamesTheFileInErrors) {
@@ -42,10 +47,10 @@ TEST_F(Load, NamesTheFileInErrors) {
 TEST_F(Load, SaysWhatToDoAboutAFileThatCannotBeRead) {
   const std::string advice =
       ": name a configuration file that can be read with --config, or leave it out and say all on the command line";
-  const std::string missing = directory_ / "missing.toml";
+  const std::string missing = directory_.path() / "missing.toml";
   EXPECT_EQ(load_config(missing, {}).error().front().text(), missing + ": open: No such file or directory" + advice);
-  EXPECT_EQ(load_config(directory_, {}).error().front().text(),
-            directory_.string() + ": read: Is a directory" + advice);
+  EXPECT_EQ(load_config(directory_.path(), {}).error().front().text(),
+            directory_.path().string() + ": read: Is a directory" + advice);
   EXPECT_EQ(load_config("/dev/zero", {}).error().front().text(), "/dev/zero: larger than 16777216 bytes" + advice);
   EXPECT_EQ(load_config("", {}).error().front().place, SourcePlace());
 }

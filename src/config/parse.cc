@@ -158,8 +158,10 @@ template <class Entry>
 void Reader::read_entries(const toml::key& name, const toml::node& node, std::span<const KeyOf<Entry>> keys,
                           std::vector<Entry>& entries) {
   const toml::array* const array = node.as_array();
-  if (array == nullptr || !array->is_homogeneous(toml::node_type::table))
+  if (array == nullptr || !array->is_homogeneous(toml::node_type::table)) {
+    settings_.origins.keys[std::string(name.str())] = {place(name.source()), false};
     return refuse(place(name.source()), fmt::format("\"{0}\" is a list of tables: write [[{0}]]", name.str()));
+  }
   for (const toml::node& element : *array) {
     const std::string entry_name = entry_origin(name.str(), entries.size());
     settings_.origins.keys[entry_name] = {place(element.source()), true};
@@ -277,9 +279,14 @@ std::expected<Config, ConfigErrors> judge(Settings settings) {
   ConfigErrors errors = std::move(settings.errors);
   std::ranges::move(check(settings.config, settings.origins), std::back_inserter(errors));
   if (errors.empty()) return normalise(std::move(settings.config));
-  std::multimap<std::tuple<bool, unsigned, unsigned>, ConfigError> sorted;  // equal ones stay in the order they came
-  for (ConfigError& error : errors)
-    sorted.emplace(std::tuple(error.place.line == 0, error.place.line, error.place.column), std::move(error));
+  // The configuration file comes first; equal ones stay in the order they came.
+  const auto place_in_order = [&settings](const SourcePlace& place) {
+    const bool is_other = place.name != settings.origins.file;
+    return std::tuple(place.line == 0, is_other, place.line == 0 ? std::string() : place.name, place.line,
+                      place.column);
+  };
+  std::multimap<std::tuple<bool, bool, std::string, unsigned, unsigned>, ConfigError> sorted;
+  for (ConfigError& error : errors) sorted.emplace(place_in_order(error.place), std::move(error));
   errors.clear();
   for (auto& [key, error] : sorted) errors.push_back(std::move(error));
   return std::unexpected(std::move(errors));

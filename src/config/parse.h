@@ -31,8 +31,9 @@ struct Settings {
 // Reads, and judges each value by itself. An empty `file_name` stands for no file.
 [[nodiscard]] Settings read_settings(std::string_view text, std::string_view file_name, const Overrides& overrides);
 
-// Judges the whole (check.h) and simplifies the lists (normalise.h). Errors come in the order of their lines, then
-// those without a line. They are of the file even where the command line overrides the key.
+// Judges the whole (check.h) and simplifies the lists (normalise.h). Errors come in the order of their lines, those of
+// other files behind them, then those without a line. They are of the file even where the command line overrides the
+// key.
 [[nodiscard]] std::expected<Config, ConfigErrors> judge(Settings settings);
 
 // Both. The files that the settings name are not read (load.h).

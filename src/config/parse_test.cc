@@ -56,6 +56,14 @@ const Bad not_toml[] = {
 };
 TEST(BadFile, ThatIsNotTomlIsRefusedWhereItEnds) { expect_errors(not_toml); }
 
+const Bad single_tables[] = {
+    {"[rule]\naction = \"reject\"\n", {"f:1:2: \"rule\" is a list of tables: write [[rule]]"}},
+    {"[upstream]\nname = \"x\"\n[[rule]]\naction = \"x\"\n",
+     {"f:1:2: \"upstream\" is a list of tables: write [[upstream]]"}},
+    {"[listener]\nname = \"x\"\n[intercept]\n", {"f:1:2: \"listener\" is a list of tables: write [[listener]]"}},
+};
+TEST(BadFile, ATableInPlaceOfAListOfThemIsOneError) { expect_errors(single_tables); }
+
 const Bad unverifiable[] = {
     {"[[rule]]\nverify_host = true\nhost = [\"a.example\"]\naction = \"direct\"\n",
      {"f:2:15: rule 1: verify_host needs to see the clients' DNS answers: take their port, udp = [\"53\"] under "

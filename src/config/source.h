@@ -31,7 +31,7 @@ using ConfigErrors = std::vector<ConfigError>;
 // "rule.0": the first [[rule]]. Its keys are "rule.0.name" and so on.
 [[nodiscard]] std::string entry_origin(std::string_view table, std::size_t place);
 
-// Where each key that was given came from.
+// Where each key that was given came from. A list of tables that could not be read is a key too, and not usable.
 struct Origins {
   struct Origin {
     SourcePlace place;

@@ -90,12 +90,4 @@ HostFileErrors read_host_file(std::string_view text, const std::function<Result<
   return std::move(reader.errors);
 }
 
-std::vector<std::string> HostFileErrors::lines(std::string_view path) const {
-  std::vector<std::string> texts;
-  for (const HostFileError& error : first)
-    texts.push_back(fmt::format("{}:{}:{}: {}", path, error.line, error.column, error.what));
-  if (more > 0) texts.push_back(fmt::format("and {} more", more));
-  return texts;
-}
-
 }  // namespace limpid

@@ -23,8 +23,6 @@ struct HostFileErrors {
   std::size_t more = 0;              // how many come after them
 
   [[nodiscard]] bool empty() const { return first.empty(); }
-  // A line each: "/path:7:1: why", and at last "and 3 more".
-  [[nodiscard]] std::vector<std::string> lines(std::string_view path) const;
 };
 
 // Hands every name and pattern to `add`, in order; what that refuses is an error of its line. In a hosts(5) line names

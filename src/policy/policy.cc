@@ -68,7 +68,7 @@ Policy::Policy(PolicySource source, HashSeed seed)
   sets_.seal();
   for (std::uint32_t place = 0; place < source_.rules.size(); ++place) {
     decisions_.push_back(decision_of_rule(source_, place));
-    source_.rules[place].host_names = {};  // they are in the table now
+    std::string().swap(source_.rules[place].host_names);  // they are in the table now
   }
 }
 
@@ -127,9 +127,12 @@ Policy::Names::Names(const std::vector<Rule>& rules, RuleSets& sets, HashSeed se
 
 std::optional<Decision> Policy::decide(const Question& question) const {
   if (decisions_.empty()) return Decision{};
-  const std::size_t family = family_place(question.flow.client.family());
-  const std::uint64_t* const from = sets_.at(from_[family].find(question.flow.client.address));
-  const std::uint64_t* const to = sets_.at(to_[family].find(question.flow.destination.address));
+  // Each end by its own family: a load balancer may tell of clients in the other one.
+  const auto rules_of = [this](const std::array<RuleIndex<Address>, 2>& index, const Endpoint& end) {
+    return sets_.at(index[family_place(end.family())].find(end.address));
+  };
+  const std::uint64_t* const from = rules_of(from_, question.flow.client);
+  const std::uint64_t* const to = rules_of(to_, question.flow.destination);
   const std::uint64_t* const port =
       sets_.at(ports_[static_cast<std::size_t>(question.proto)].find(question.flow.destination.port));
   std::array<const std::uint64_t*, HostTable::most_matches> named;

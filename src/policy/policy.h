@@ -13,7 +13,7 @@
 
 namespace limpid {
 
-// What rules, upstreams and listeners are made of; crosses from the supervisor to the worker (policy_text.h).
+// What rules, upstreams and listeners are made of; crosses from the supervisor to the worker (policy_bytes.h).
 struct PolicySource {
   std::vector<Rule> rules;
   std::vector<Upstream> upstreams;

@@ -38,7 +38,7 @@ struct Rule {
   std::vector<Prefix> to;       // destinations
   std::vector<PortRange> port;  // of destinations
   std::optional<Protocol> proto;
-  std::vector<std::string> host;  // patterns (host_set.h)
+  std::vector<std::string> host;  // patterns (host_table.h)
   std::string host_file;          // a path: more of them
   bool verify_host = false;       // refuse flows to what is no address of the host, as far as the client was told
   std::vector<Application> app;
