@@ -47,6 +47,7 @@ void append_line(std::string& out, const AccessRecord& record) {
   };
   name("app", record.app ? name_of(*record.app) : "");
   name("host", record.host);
+  name("listener", record.listener);
   name("rule", record.rule);
   name("upstream", record.upstream);
   fmt::format_to(std::back_inserter(out),

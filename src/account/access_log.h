@@ -38,6 +38,7 @@ struct AccessRecord {
   Via via = Via::relay;              // the kernel: handed over to it, if only for the last part
   std::optional<Application> app{};  // nothing: its first bytes were not looked at
   std::string_view host{};           // that the client claims to mean
+  std::string_view listener{};       // of the user's, by which it came; empty: it was intercepted
   std::string_view rule{};           // that has decided
   std::string_view upstream{};       // that it went through
   CloseReason reason = CloseReason::error;

@@ -33,7 +33,7 @@ TEST(AccessLog, IsOneJsonObjectALine) {
   EXPECT_EQ(line,
             R"({"time":"2023-11-14T22:13:20.123Z","proto":"tcp","client":"10.1.0.2:5000",)"
             R"("destination":"[2001:db8::1]:443","source_kept":"port","bytes_up":17,"bytes_down":1000000000000,)"
-            R"("duration":1.500250,"via":"relay","app":null,"host":null,"rule":null,"upstream":null,"reason":"done"})"
+            R"("duration":1.500250,"via":"relay","app":null,"host":null,"listener":null,"rule":null,"upstream":null,"reason":"done"})"
             "\n");
 }
 
@@ -41,11 +41,13 @@ TEST(AccessLog, TellsWhatWasDecidedAndWhy) {
   AccessRecord session = record();
   session.app = Application::tls;
   session.host = "x.example";
+  session.listener = "front";
   session.rule = "no ads";
   session.upstream = "office";
   std::string line;
   append_line(line, session);
-  EXPECT_NE(line.find(R"("via":"relay","app":"tls","host":"x.example","rule":"no ads","upstream":"office","reason":)"),
+  EXPECT_NE(line.find(R"("via":"relay","app":"tls","host":"x.example","listener":"front","rule":"no ads",)"
+                      R"("upstream":"office","reason":)"),
             std::string::npos);
 }
 

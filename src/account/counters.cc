@@ -58,7 +58,6 @@ CounterValues Counters::values() const {
                        .send_refused = send_refused.value(),
                        .answers_refused = answers_refused.value(),
                        .datagrams_dropped = datagrams_dropped.value(),
-                       .dns_names = dns_names.value(),
                        .dns_answers = dns_answers.value(),
                        .dns_ignored = dns_ignored.value(),
                        .dns_evicted = dns_evicted.value()};

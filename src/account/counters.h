@@ -37,7 +37,7 @@ struct CounterValues {
   std::uint64_t datagrams_dropped =
       0;  // lost here: the kernel's, as we were too slow; undecided ones, for want of room
   // DNS, where a rule verifies hosts
-  std::uint64_t dns_names = 0;    // of all clients, known now
+  std::uint64_t dns_names = 0;    // of all clients, known now; no thread counts them
   std::uint64_t dns_answers = 0;  // to questions that were seen
   std::uint64_t dns_ignored = 0;  // to others
   std::uint64_t dns_evicted = 0;  // names whose place was needed
@@ -64,7 +64,7 @@ struct Counters {
       address_unavailable, bytes_up, bytes_down, log_lines_lost, accept_pauses;
   Counter flows, flows_seen, datagrams_up, datagrams_down, payload_up, payload_down, evicted_table, evicted_client,
       send_refused, answers_refused, datagrams_dropped;
-  Counter dns_names, dns_answers, dns_ignored, dns_evicted;
+  Counter dns_answers, dns_ignored, dns_evicted;
   std::array<Counter, close_reasons> closed;
 
   [[nodiscard]] CounterValues values() const;

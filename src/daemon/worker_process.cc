@@ -238,6 +238,7 @@ class WorkerProcess {
   Result<> heartbeat() const {
     Heartbeat beat{.report = last_report_, .counters = {}};
     for (const auto& worker : workers_) beat.counters += worker->counters().values();
+    beat.counters.dns_names = state_.dns_answers.size();
     Result<> sent = channel_.send_value(MessageKind::heartbeat, beat);
     // A supervisor that is slow to read will get the next one.
     if (!sent && sent.error().code == EAGAIN) return {};

@@ -63,7 +63,7 @@ KernelRules kernel_rules(const std::vector<Rule>& rules) {
                    .watches_dns = std::ranges::any_of(rules, &Rule::verify_host)};
   std::vector<KernelRule> before;
   if (made.watches_dns) before.push_back({{}, {}, {{dns_port, dns_port}}, Verdict::take});
-  made.tcp = rules_of(rules, Protocol::tcp, {}, made.decides);
+  made.tcp = rules_of(rules, Protocol::tcp, before, made.decides);
   made.udp = rules_of(rules, Protocol::udp, std::move(before), made.decides);
   return made;
 }

@@ -28,7 +28,7 @@ struct KernelRules {
   std::vector<KernelRule> tcp, udp;
   std::vector<bool>
       decides;  // of each of the user's rules: the kernel decides whatever it matches, as far as it is reached
-  bool watches_dns = false;  // a rule verifies hosts: datagrams to port 53 are ours, whatever the rules say
+  bool watches_dns = false;  // a rule verifies hosts: what goes to port 53 is ours, whatever the rules say
   bool operator==(const KernelRules&) const = default;
 };
 

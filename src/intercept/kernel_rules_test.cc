@@ -49,9 +49,10 @@ TEST(KernelRules, LeaveDnsToUsWhereAHostIsVerified) {
   const KernelRules made = kernel_rules({rule(action_direct), verified});
   EXPECT_TRUE(made.watches_dns);
   EXPECT_THAT(made.decides, ElementsAre(true, false));
-  EXPECT_THAT(made.tcp, ElementsAre(KernelRule{.from = {}, .to = {}, .port = {}, .verdict = Verdict::pass}));
-  EXPECT_THAT(made.udp, ElementsAre(KernelRule{.from = {}, .to = {}, .port = {{53, 53}}, .verdict = Verdict::take},
-                                    KernelRule{.from = {}, .to = {}, .port = {}, .verdict = Verdict::pass}));
+  const auto dns_first = ElementsAre(KernelRule{.from = {}, .to = {}, .port = {{53, 53}}, .verdict = Verdict::take},
+                                     KernelRule{.from = {}, .to = {}, .port = {}, .verdict = Verdict::pass});
+  EXPECT_THAT(made.tcp, dns_first);
+  EXPECT_THAT(made.udp, dns_first);
 }
 
 TEST(KernelRules, AreOfTheirProtocolAlone) {

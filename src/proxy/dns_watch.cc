@@ -32,7 +32,6 @@ void DnsWatch::see_response(const Flow& flow, Bytes message, std::chrono::millis
   const std::vector<DnsAddress> addresses = read_dns_addresses(message, *question);
   if (addresses.empty()) return;
   if (!answers_.learn(flow.client.address, question->host(), addresses, grace, now)) counters_.dns_evicted.add(1);
-  counters_.dns_names.set(answers_.size());
 }
 
 }  // namespace limpid

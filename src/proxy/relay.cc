@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <span>
 
+#include "proxy/dns_stream.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 
@@ -23,12 +25,16 @@ constexpr std::size_t pipe_size = 1 << 20;
 
 enum class Went { on, to_the_end, wrong };
 
+// Hears what a direction carries, before it goes on.
+using Hear = std::function<void(std::span<const char>)>;
+
 struct Direction {
   Session& session;
   Leg& from;
   Leg& to;
   std::uint64_t& bytes;
   Counter& counter;
+  Hear hear{};  // none: nobody
   int full_reads = 0;
   bool bulk = false;
 
@@ -125,6 +131,7 @@ Task<Went> copy_turn(Direction& direction) {
   }
   direction.count(n);
   const auto size = static_cast<std::size_t>(n);
+  if (direction.hear) direction.hear(buffer.first(size));
   // A read that did not fill the buffer has emptied the socket, unless it stopped at the urgent mark. New bytes make a
   // new edge (epoll(7), "Questions and answers", Q9); where the far end's FIN is in already, there will be none.
   const bool drained = size < buffer.size() && !direction.from.is_urgent();
@@ -137,7 +144,7 @@ Task<Went> copy_turn(Direction& direction) {
     co_return Went::wrong;
   if (at_end) co_return Went::to_the_end;
   direction.full_reads = size == buffer.size() ? direction.full_reads + 1 : 0;
-  if (direction.full_reads >= 2) direction.bulk = true;
+  if (direction.full_reads >= 2 && !direction.hear) direction.bulk = true;
   if (drained && !direction.from.is_hung_up()) co_return co_await direction.from.readable() ? Went::on : Went::wrong;
   co_return Went::on;
 }
@@ -167,9 +174,22 @@ Task<Went> move(Direction direction) {
 }  // namespace
 
 Task<CloseReason> relay(Session& session) {
-  Counters& counters = session.worker.counters();
-  Task<Went> up = move({session, session.client, session.upstream, session.record.bytes_up, counters.bytes_up});
-  Task<Went> down = move({session, session.upstream, session.client, session.record.bytes_down, counters.bytes_down});
+  Worker& worker = session.worker;
+  Counters& counters = worker.counters();
+  Direction upward{session, session.client, session.upstream, session.record.bytes_up, counters.bytes_up};
+  Direction downward{session, session.upstream, session.client, session.record.bytes_down, counters.bytes_down};
+  const Flow flow{session.record.client, session.record.destination};
+  if (DnsWatch* const watch = worker.dns_watch(flow.destination)) {
+    upward.hear = [=, &worker, dns = DnsStream()](std::span<const char> bytes) mutable {
+      dns.take(bytes, [&](Bytes message) { watch->see_query(flow, message, worker.reactor().now()); });
+    };
+    downward.hear = [=, &worker, dns = DnsStream()](std::span<const char> bytes) mutable {
+      dns.take(bytes, [&](Bytes message) {
+        watch->see_response(flow, message, worker.settings().verify_host_grace, worker.reactor().now());
+      });
+    };
+  }
+  Task<Went> up = move(std::move(upward)), down = move(std::move(downward));
   co_await both(up, down);
   co_return session.ending().value_or(CloseReason::done);
 }

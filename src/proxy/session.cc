@@ -43,6 +43,8 @@ Task<Decision> decide(Session& session, const Flow& flow) {
 Task<CloseReason> serve(Session& session) {
   if (session.client.open(std::move(session.accepted)) != 0) co_return CloseReason::error;
   if (session.listener) {
+    if (const ListenerSettings* const settings = session.worker.policy()->policy().listener_at(*session.listener))
+      session.record.listener = session.listener_name = settings->name;
     const std::optional<CloseReason> refused = co_await take_proxy_header(session);
     if (refused) co_return *refused;
   }

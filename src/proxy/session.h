@@ -39,6 +39,7 @@ class Session : public Deadline, public boost::intrusive::list_base_hook<boost::
   AccessRecord record;
   Fd accepted;                             // until `client` has taken it
   const std::optional<Endpoint> listener;  // of the user's, by which it came; none: it was intercepted
+  std::string listener_name;               // as the configuration had it then
   bool half_closed = false;                // one end has said its last
   Reactor::Clock::time_point started;
 

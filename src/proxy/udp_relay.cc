@@ -59,7 +59,6 @@ UdpRelay::UdpRelay(Worker& worker, UdpParts parts)
                     Counters& counters = worker_.counters();
                     (why == UdpTable::Evicted::by_its_client ? counters.evicted_client : counters.evicted_table).add(1);
                   }}),
-      dns_watch_(worker.dns_answers(), worker.counters()),
       handover_(worker, table_, std::move(parts.handover)) {
   for (UdpParts::Senders& part : parts.senders)
     senders_[part.family == AF_INET ? 0 : 1].emplace(Senders{
@@ -118,13 +117,9 @@ void UdpRelay::take_request(const Datagram& datagram, DatagramWay way) {
   table_.use(*flow, &UdpFlow::up, {datagram.count(), datagram.payload.size()}, now);
   worker_.counters().datagrams_up.add(datagram.count());
   worker_.counters().payload_up.add(datagram.payload.size());
-  if (watches_dns(ends.destination))
-    for (std::size_t place = 0; place < datagram.count(); ++place) dns_watch_.see_query(ends, datagram.at(place), now);
+  if (DnsWatch* const watch = worker_.dns_watch(ends.destination))
+    for (std::size_t place = 0; place < datagram.count(); ++place) watch->see_query(ends, datagram.at(place), now);
   if (!flow->undecided || look_at(*flow, datagram)) pass_on(*flow, datagram);
-}
-
-bool UdpRelay::watches_dns(const Endpoint& server) const {
-  return server.port == dns_port && worker_.policy()->policy().verifies_hosts();
 }
 
 bool UdpRelay::look_at(UdpFlow& flow, const Datagram& datagram) {
@@ -185,9 +180,9 @@ void UdpRelay::pass_direct(UdpFlow& flow, const Datagram& datagram) {
 
 void UdpRelay::take_answer(const Datagram& datagram) {
   const Flow ends{datagram.destination, datagram.source};
-  if (watches_dns(ends.destination))
+  if (DnsWatch* const watch = worker_.dns_watch(ends.destination))
     for (std::size_t place = 0; place < datagram.count(); ++place)
-      dns_watch_.see_response(ends, datagram.at(place), worker_.settings().verify_host_grace, worker_.reactor().now());
+      watch->see_response(ends, datagram.at(place), worker_.settings().verify_host_grace, worker_.reactor().now());
   senders(datagram.source.family()).to_client.add(one_hop_on(datagram));
   worker_.counters().datagrams_down.add(datagram.count());
   worker_.counters().payload_down.add(datagram.payload.size());

@@ -8,7 +8,6 @@
 
 #include "net/datagram.h"
 #include "net/packet.h"
-#include "proxy/dns_watch.h"
 #include "proxy/reactor.h"
 #include "proxy/udp_handover.h"
 #include "proxy/udp_table.h"
@@ -66,7 +65,6 @@ class UdpRelay final : private Association::Owner {
   // Looks at what an undecided flow says; true: it is decided now, and nothing of it waits any more.
   bool look_at(UdpFlow& flow, const Datagram& datagram);
   void decide(UdpFlow& flow, const Identity& identity);
-  [[nodiscard]] bool watches_dns(const Endpoint& server) const;
   void pass_on(UdpFlow& flow, const Datagram& datagram);
   void pass_direct(UdpFlow& flow, const Datagram& datagram);
   void pass_up(UdpFlow& flow, const Datagram& datagram);
@@ -97,7 +95,6 @@ class UdpRelay final : private Association::Owner {
   std::vector<std::unique_ptr<Association>> ended_;  // until no event can be about them any more
   std::uint64_t not_held_ = 0;                       // datagrams for which there was no room while their flow waited
   UdpTable table_;
-  DnsWatch dns_watch_;
   UdpHandover handover_;
   std::array<std::optional<Senders>, 2> senders_;  // IPv4, IPv6
   std::vector<std::unique_ptr<Listener>> listeners_;

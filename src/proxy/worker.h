@@ -13,6 +13,7 @@
 #include "account/access_log.h"
 #include "net/socket.h"
 #include "proxy/dns_answers.h"
+#include "proxy/dns_watch.h"
 #include "proxy/health_checks.h"
 #include "proxy/listener.h"
 #include "proxy/local_time.h"
@@ -79,6 +80,10 @@ class Worker {
   // The decision about a flow that claims this host, or `unverified`, where the rule verifies hosts.
   [[nodiscard]] Decision verify(const Decision& decision, const Flow& flow, std::string_view host) const;
   [[nodiscard]] DnsAnswers& dns_answers() { return state_.dns_answers; }
+  // Null where no rule verifies hosts, or that server is none of DNS.
+  [[nodiscard]] DnsWatch* dns_watch(const Endpoint& server) {
+    return server.port == dns_port && policy_->policy().verifies_hosts() ? &dns_watch_ : nullptr;
+  }
   // What it decides cannot be done without knowing what the flow is for.
   [[nodiscard]] bool wants_host(const Decision& decision) const {
     return decision.action == Action::upstream && policy_->policy().upstream(decision.upstream).send == Send::host;
@@ -135,6 +140,7 @@ class Worker {
   AccessLog access_log_;
   PipePool pipes_;
   std::array<char, 64 * 1024> buffer_;
+  DnsWatch dns_watch_{state_.dns_answers, counters_};
   Deadlines deadlines_;
   DeadlineQueue* idle_;  // of deadlines_
   DeadlineQueue* half_closed_;

@@ -26,7 +26,7 @@ def session(lab, family, port=IN):
 
 
 def test_a_plain_listener_is_served_without_any_kernel_state(lab, run, family):
-    limpid = run.configured(listener(listen=[at(family)], action="web"), web(family, lab))
+    limpid = run.configured(listener(name="front", listen=[at(family)], action="web"), web(family, lab))
     assert not lab.state_difference()
     client, server = session(lab, family)
     assert endpoint(server.getpeername())[0] == family.gateway_wan
@@ -35,6 +35,7 @@ def test_a_plain_listener_is_served_without_any_kernel_state(lab, run, family):
     traffic.finish(client, server)
     (line,) = limpid.sessions_logged(1)
     assert (line["destination"], line["upstream"]) == (family.text(family.gateway_lan, IN), "web")
+    assert line["listener"] == "front"
     status = limpid.status()
     assert (status["pids"]["watcher"], status["installed"]) == (0, [])
 

@@ -117,10 +117,12 @@ def test_an_answer_is_good_for_its_ttl_and_the_grace(lab, run, website, resolver
         eventually(lambda: web.is_reset(web.visit(lab.client, family, "http", host)), 10.0, "the end of the TTL")
 
 
-def test_an_answer_over_tcp_is_not_seen(lab, run, website, resolver, family):
-    run.configured(INTERCEPT, rule(**VERIFIED))
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_an_answer_over_tcp_counts_where_that_is_taken(lab, run, website, resolver, family, is_taken):
+    ports = ["53", "8080"] if is_taken else ["8080"]
+    run.configured(intercept(tcp=ports, udp=["53", "8080"]), rule(**VERIFIED))
     ask(lab, family, HOST, "+tcp")
-    assert web.is_reset(web.visit(lab.client, family, "http", HOST))
+    assert web.is_answered(web.visit(lab.client, family, "http", HOST), "http", HOST) is is_taken
 
 
 def test_dig_may_write_a_host_as_it_likes(lab, run, website, resolver, family):
