@@ -30,11 +30,12 @@ Ends pipe_ends() {
 TEST(AccessLog, IsOneJsonObjectALine) {
   std::string line;
   append_line(line, record());
-  EXPECT_EQ(line,
-            R"({"time":"2023-11-14T22:13:20.123Z","proto":"tcp","client":"10.1.0.2:5000",)"
-            R"("destination":"[2001:db8::1]:443","source_kept":"port","bytes_up":17,"bytes_down":1000000000000,)"
-            R"("duration":1.500250,"via":"relay","app":null,"host":null,"listener":null,"rule":null,"upstream":null,"reason":"done"})"
-            "\n");
+  EXPECT_EQ(
+      line,
+      R"({"time":"2023-11-14T22:13:20.123Z","proto":"tcp","client":"10.1.0.2:5000",)"
+      R"("destination":"[2001:db8::1]:443","source_kept":"port","bytes_up":17,"bytes_down":1000000000000,)"
+      R"("duration":1.500250,"via":"relay","app":null,"host":null,"listener":null,"rule":null,"upstream":null,"reason":"done"})"
+      "\n");
 }
 
 TEST(AccessLog, TellsWhatWasDecidedAndWhy) {
