@@ -1,0 +1,534 @@
+# SPDX-License-Identifier: MIT
+# `limpid exec`: unmodified programs that TPROXY rules lead to, that bind addresses of anybody's and that connect from
+# them, without a privilege of their own; and all that is a program's own stays so.
+import contextlib
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+
+import pytest
+from support import processes, tproxy, traffic
+from support.deadline import eventually
+from support.lab import endpoint
+from support.limpid import BINARY
+from support.puppet import puppet
+from support.servers import serving
+
+GUIDE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guide" / "exec.md"
+LISTEN = 3129
+EXEC = (BINARY, "exec", "--")
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+ONE_CAPABILITY = ("--inh-caps=+net_raw", "--ambient-caps=+net_raw")  # what limpid needs, and no more
+
+
+def from_source(source, *options):
+    return (BINARY, "exec", "--source", source, *options, "--")
+
+
+def foreign(family, number=7):
+    """An address that nobody in the lab has."""
+    return family.documentation.partition("/")[0].removesuffix("0") + str(number)
+
+
+def attendants(lab):
+    return [pid for pid in lab.gateway.processes() if processes.status(pid)["Name"] == "limpid-exec"]
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left(lab):
+    yield
+    eventually(lambda: not lab.gateway.processes(), what="the end of every process on the gateway")
+
+
+@pytest.fixture
+def public():
+    """A directory that everybody may read, with a page in it."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        (pathlib.Path(directory) / "page").write_text("hello of the page\n")
+        yield pathlib.Path(directory)
+
+
+# As TPROXY targets.
+
+
+def servers(family, public):
+    anywhere = "0.0.0.0" if family.version == 4 else "[::]"
+    return {
+        "nc": ["nc", f"-{family.version}", "-l", LISTEN],
+        "socat": ["socat", f"TCP{family.version}-LISTEN:{LISTEN},fork,reuseaddr", "EXEC:cat"],
+        "python": ["/usr/bin/python3", "-m", "http.server", "--bind", anywhere.strip("[]"), "--directory", public, LISTEN],
+        "busybox": ["busybox", "httpd", "-f", "-p", f"{anywhere}:{LISTEN}", "-h", public],
+        "websocketd": ["websocketd", f"--address={anywhere}", f"--port={LISTEN}", f"--staticdir={public}"],
+    }
+
+
+@pytest.mark.parametrize("program", ["nc", "socat", "python", "busybox", "websocketd"])
+def test_unmodified_servers_are_tproxy_targets(lab, tmp_path, public, family, program):
+    tproxy.lead_to(lab, LISTEN)
+    words = servers(family, public)[program]
+    with serving(lab.gateway, tmp_path, ["env", *EXEC, *AS_NOBODY, *words], [LISTEN]):
+        client = lab.connect(family)
+        assert lab.is_intercepted(client)
+        if program == "nc":
+            client.sendall(b"hello to netcat\n")
+            printed = tmp_path / f"env-{LISTEN}.log"
+            eventually(lambda: "hello to netcat" in printed.read_text(), what="what netcat prints")
+        elif program == "socat":
+            for each in client, lab.connect(family):
+                each.sendall(b"hello")
+                assert traffic.receive_exactly(each, 5) == b"hello"
+        else:
+            client.sendall(b"GET /page HTTP/1.0\r\n\r\n")
+            assert traffic.receive_all(client).endswith(b"hello of the page\n")
+
+
+def test_without_exec_the_rules_lead_nowhere(lab, tmp_path, public, family):
+    tproxy.lead_to(lab, LISTEN)
+    with serving(lab.gateway, tmp_path, servers(family, public)["python"], [LISTEN]):
+        with pytest.raises(ConnectionRefusedError):
+            lab.connect(family)
+
+
+def test_datagrams_are_led_to_an_unmodified_program(lab, tmp_path, family):
+    tproxy.lead_to(lab, LISTEN, protocol="udp")
+    log = tmp_path / "nc"
+    words = [str(word) for word in (*EXEC, *AS_NOBODY, "nc", f"-{family.version}", "-u", "-l", LISTEN)]
+    with log.open("wb") as output, lab.gateway.enter():
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output)
+    with process:
+        eventually(lambda: lab.gateway.run("ss", "-Hlun", f"sport = :{LISTEN}").stdout, what="netcat's socket")
+        client = lab.keep(lab.client.socket(family.af, socket.SOCK_DGRAM))
+        client.sendto(b"hello to netcat", (family.server, 8080))
+        eventually(lambda: "hello to netcat" in log.read_text(), what="what netcat prints")
+        process.kill()
+
+
+# Bound to addresses of anybody's.
+
+
+def test_foreign_addresses_can_be_bound_and_only_with_exec(lab, tmp_path, family):
+    with puppet(lab.gateway, tmp_path, *AS_NOBODY) as alone:
+        assert alone.bind(family, foreign(family), LISTEN) == "EADDRNOTAVAIL"
+    with puppet(lab.gateway, tmp_path, *EXEC, *AS_NOBODY) as program:
+        assert program.bind(family, foreign(family), LISTEN) == "bound"
+        assert program.bind(family, foreign(family), LISTEN) == "EADDRINUSE"
+        assert program.bind(family, foreign(family), 80) == "EACCES"  # what its user may not it may not
+
+
+def test_with_a_source_foreign_addresses_can_be_bound_where_that_is_asked_for(lab, tmp_path, family):
+    for options, came_of_it in {(): "EADDRNOTAVAIL", ("--bind-any",): "bound"}.items():
+        with puppet(lab.gateway, tmp_path, *from_source(foreign(family), *options), *AS_NOBODY) as program:
+            assert program.bind(family, foreign(family, 8), LISTEN) == came_of_it
+
+
+# Connecting from addresses of anybody's.
+
+
+def clients(family):
+    to = family.server
+    url = f"http://{family.text(to, 8080)}/"
+    return {
+        "nc": ["nc", "-N", to, 8080],
+        "socat": ["socat", "-t", 10, "-", f"TCP:{family.text(to, 8080)}"],
+        "curl": ["curl", "--silent", "--no-buffer", url],
+        "busybox": ["busybox", "wget", "-q", "-O", "-", url],
+    }
+
+
+@pytest.mark.parametrize("program", ["nc", "socat", "curl", "busybox"])
+@pytest.mark.parametrize("port", [0, 5000], ids=["any-port", "a-port"])
+def test_unmodified_clients_connect_from_the_source(lab, family, program, port):
+    tproxy.bring_back(lab)
+    lab.listener(family)
+    source = family.text(foreign(family), port) if port else foreign(family)
+    words = [*from_source(source), *AS_NOBODY, *clients(family)[program]]
+    for _ in range(2):  # the port is there again for the second
+        done = traffic.Background(lambda: lab.gateway.run(*words, text="GET / HTTP/1.0\r\n\r\n").stdout)
+        server = lab.accept(family)
+        address, its_port = endpoint(server.getpeername())
+        assert address == foreign(family)
+        assert its_port == port or not port
+        assert server.recv(4) == b"GET "
+        server.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        server.shutdown(socket.SHUT_WR)
+        assert done.result().endswith("hello")
+        server.close()
+
+
+@pytest.mark.parametrize("program", ["socat", "nc"])  # one sends without a connection, one connects its socket
+def test_datagrams_leave_from_the_source_and_answers_come_back(lab, tmp_path, family, program):
+    tproxy.bring_back(lab)
+    server = lab.keep(lab.server.socket(family.af, socket.SOCK_DGRAM))
+    server.bind((family.server, 8080))  # it has others, and an answer from one of those is none
+    words = {
+        "socat": ["socat", "-T", 5, "-", f"UDP{family.version}-SENDTO:{family.text(family.server, 8080)}"],
+        "nc": ["nc", "-u", family.server, 8080],
+    }[program]
+    command = [str(word) for word in (*from_source(foreign(family)), *AS_NOBODY, *words)]
+    with lab.gateway.enter():
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    with process:
+        process.stdin.write(b"question")
+        data, sender = server.recvfrom(100)
+        assert (data, sender[0]) == (b"question", foreign(family))
+        server.sendto(b"answer", sender)
+        assert select.select([process.stdout], [], [], 5)[0]
+        assert process.stdout.read(100) == b"answer"
+        process.kill()
+
+
+def test_a_source_port_that_is_taken_is_told_once_and_to_both(lab, tmp_path, family):
+    source = family.text(foreign(family), LISTEN)
+    with puppet(lab.gateway, tmp_path, *EXEC) as holder:
+        assert holder.bind(family, foreign(family), LISTEN) == "bound"
+        with puppet(lab.gateway, tmp_path, *from_source(source), *AS_NOBODY) as program:
+            for _ in range(3):
+                assert program.connect(family, family.server, 8080) == "EADDRINUSE"
+            assert program.stderr() == f"limpid: exec: bind {source}: Address already in use\n"
+
+
+def test_a_refused_connection_is_refused_as_ever(lab, tmp_path, family):
+    tproxy.bring_back(lab)
+    with puppet(lab.gateway, tmp_path, *from_source(foreign(family))) as program:
+        assert program.connect(family, family.server, 8080) == "ECONNREFUSED"
+        lab.listener(family)
+        assert program.connect(family, family.server, 8080) == foreign(family)
+        assert endpoint(lab.accept(family).getpeername())[0] == foreign(family)
+        lab.listener(family, lab.gateway, family.loopback)
+        assert program.connect(family, family.loopback, 8080) == family.loopback
+        assert program.stderr() == ""
+
+
+# What is the program's own stays so.
+
+
+def run_as(lab, *words, options=(), **keys):
+    return lab.gateway.run(BINARY, "exec", *options, "--", *words, check=False, **keys)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("true",), 0),
+        (("sh", "-c", "exit 7"), 7),
+        (("sh", "-c", "kill -TERM $$"), -signal.SIGTERM),
+        (("sh", "-c", "kill -KILL $$"), -signal.SIGKILL),
+        (("no-such-program-here",), 127),
+        (("/no/such/program",), 127),
+        (("/etc/passwd",), 126),
+    ],
+)
+def test_its_end_is_that_of_the_program(lab, words, status):
+    done = run_as(lab, *words)
+    assert done.returncode == status
+    reason = {127: "No such file or directory", 126: "Permission denied"}.get(status)
+    assert done.stderr == (f"limpid: exec: {words[0]}: {reason}\n" if reason else "")
+
+
+def test_its_words_come_to_it_as_they_are(lab):
+    words = ["", "[a,b]", "--source", "--", "-x", "a b", "\\", "--help"]
+    done = run_as(lab, "/usr/bin/python3", "-c", "import sys; print(sys.argv[1:])", *words)
+    assert done.stdout == f"{words}\n"
+
+
+def test_its_descriptors_environment_and_process_are_its_own(lab, tmp_path):
+    def look(*launcher):
+        text = "import os; print(sorted(os.listdir('/proc/self/fd')), os.getcwd())"
+        text += "; print(os.getppid(), os.getsid(0), os.getpgid(0))"
+        environment = {**os.environ, "MARKER": "here"}
+        with open(tmp_path / "file", "wb") as inherited:
+            command = [*launcher, "/usr/bin/python3", "-c", f"{text}; print(dict(os.environ))"]
+            with lab.gateway.enter():
+                return subprocess.check_output(
+                    [str(word) for word in command],
+                    pass_fds=[inherited.fileno()],
+                    env=environment,
+                    cwd=tmp_path,
+                    text=True,
+                )
+
+    assert look(*EXEC) == look()
+    with lab.gateway.enter():
+        with subprocess.Popen([*map(str, EXEC), "sh", "-c", "echo $$"], stdout=subprocess.PIPE) as process:
+            assert int(process.stdout.read()) == process.pid
+
+
+def test_standard_descriptors_that_are_closed_stay_closed(lab):
+    text = "import os, socket; print(sorted(os.listdir('/proc/self/fd'))); socket.socket().bind(('192.0.2.1', 9))"
+    inside = f"exec 0<&- 2>&-; exec {BINARY} exec -- /usr/bin/python3 -c \"{text}\""
+    done = lab.gateway.run("sh", "-c", inside)
+    assert done.stdout == "['0', '1']\n"  # the first of which is the listing's own
+
+
+def test_what_reads_its_output_does_not_wait_for_the_attendant(lab):
+    done = run_as(lab, "sh", "-c", "(exec >&- 2>&- <&-; exec sleep 60) & echo $!")
+    assert attendants(lab)
+    os.kill(int(done.stdout), signal.SIGKILL)
+
+
+def test_a_program_has_no_capability_and_gets_no_privilege(lab, tmp_path):
+    with puppet(lab.gateway, tmp_path, *AS_NOBODY, *ONE_CAPABILITY, *EXEC) as program:
+        status = processes.status(program.pid)
+        assert [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [0, 0, 0, 0]
+        assert status["NoNewPrivs"] == "1" and status["Uid"].split() == ["65534"] * 4
+        (attendant,) = attendants(lab)
+        assert int(processes.status(attendant)["CapPrm"], 16) == 1 << 13  # CAP_NET_RAW
+
+
+def test_one_capability_is_enough_for_limpid(lab, tmp_path, family):
+    with puppet(lab.gateway, tmp_path, *AS_NOBODY, *ONE_CAPABILITY, *EXEC) as program:
+        assert program.bind(family, foreign(family), LISTEN) == "bound"
+        assert program.stderr() == ""
+
+
+def test_a_capability_of_the_file_is_enough_too(lab, tmp_path, public, family):
+    binary = shutil.copy(BINARY, public / "limpid")
+    version_2_effective, net_raw = 0x02000001, 1 << 13  # capabilities(7), linux/capability.h
+    os.setxattr(binary, "security.capability", struct.pack("<5I", version_2_effective, net_raw, 0, 0, 0))
+    with puppet(lab.gateway, tmp_path, *AS_NOBODY, binary, "exec", "--") as program:
+        assert program.bind(family, foreign(family), LISTEN) == "bound"
+        assert int(processes.status(program.pid)["CapPrm"], 16) == 0
+
+
+def test_the_attendant_of_root_keeps_what_it_needs(lab, tmp_path):
+    with puppet(lab.gateway, tmp_path, *EXEC):
+        (attendant,) = attendants(lab)
+        kept = sum(1 << number for number in (10, 12, 13, 19))  # NET_BIND_SERVICE, NET_ADMIN, NET_RAW, SYS_PTRACE
+        status = processes.status(attendant)
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == kept
+        assert os.getsid(attendant) != os.getsid(0)
+        held = processes.descriptors(attendant)
+        assert [held.pop(number) for number in (0, 1)] == ["/dev/null"] * 2
+        assert len(held) == 3  # standard error, the calls, the program
+
+
+def test_a_terminal_is_the_programs(lab, family):
+    program = f"""
+import os, signal, socket
+def bind(*_):
+    sock = socket.socket({int(family.af)})
+    sock.bind(("{foreign(family)}", {LISTEN}))
+    print("bound after SIGINT", flush=True)
+    os._exit(3)
+signal.signal(signal.SIGINT, bind)
+print("foreground" if os.tcgetpgrp(0) == os.getpgid(0) else "background", flush=True)
+while True: signal.pause()
+"""
+    with lab.gateway.enter():
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(BINARY, [str(word) for word in (*EXEC, "/usr/bin/python3", "-c", program)])
+    said = b""
+
+    def hear(words):
+        nonlocal said
+        while words not in said:
+            assert select.select([terminal], [], [], 10)[0], said
+            said += os.read(terminal, 1000)
+
+    hear(b"foreground")
+    os.write(terminal, b"\x03")
+    hear(b"bound after SIGINT")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    os.close(terminal)
+
+
+def test_a_stopped_program_goes_on_where_it_was(lab, tmp_path, family):
+    with puppet(lab.gateway, tmp_path, *EXEC) as program:
+        program.process.send_signal(signal.SIGSTOP)
+        assert os.WIFSTOPPED(os.waitpid(program.pid, os.WUNTRACED)[1])
+        program.begin(f"attempt(bind, {int(family.af)}, {foreign(family)!r}, {LISTEN})")
+        program.process.send_signal(signal.SIGCONT)
+        assert program.answer() == "bound"
+
+
+# Its children, and who outlives it.
+
+
+def test_a_daemon_that_it_leaves_behind_is_attended_to(lab, tmp_path, family):
+    tproxy.lead_to(lab, LISTEN)
+    address = "0.0.0.0" if family.version == 4 else "::"
+    daemon = f"""
+import os, socket, sys
+if os.fork(): os._exit(5)
+os.setsid()
+for fd in range(3): os.close(fd)
+go = open("{tmp_path}/go").read()  # a fifo: when the first process has gone
+sock = socket.socket({int(family.af)})
+sock.bind(("{address}", {LISTEN}))
+sock.listen()
+sock.accept()[0].sendall(b"from a daemon")
+"""
+    os.mkfifo(tmp_path / "go")
+    assert run_as(lab, "/usr/bin/python3", "-c", daemon).returncode == 5
+    (attendant,) = attendants(lab)
+    (tmp_path / "go").write_text("go")
+    eventually(lambda: lab.gateway.run("ss", "-Hltn", f"sport = :{LISTEN}").stdout, what="the daemon's socket")
+    assert traffic.receive_all(lab.connect(family)) == b"from a daemon"
+    eventually(lambda: not processes.is_alive(attendant), what="the end of the attendant")
+
+
+def waits_in(pid, number):
+    """Whether the process's only thread is in that system call."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[0] == str(number)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+SYS_BIND = 49
+
+
+def test_who_is_killed_in_the_middle_of_a_call_leaves_the_others_served(lab, tmp_path, family):
+    with puppet(lab.gateway, tmp_path, *EXEC) as program:
+        child = int(program.ask("os.fork() or (signal.pause(), os._exit(0))"))
+        (attendant,) = attendants(lab)
+        os.kill(attendant, signal.SIGSTOP)
+        victim = program.ask(f"os.fork() or bind({int(family.af)}, {foreign(family)!r}, {LISTEN})")
+        eventually(lambda: waits_in(int(victim), SYS_BIND), what="a bind that waits")
+        os.kill(int(victim), signal.SIGKILL)
+        os.kill(attendant, signal.SIGCONT)
+        assert program.bind(family, foreign(family), LISTEN) == "bound"
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_program_that_is_killed_in_the_middle_takes_its_attendant_with_it(lab, tmp_path, family):
+    with puppet(lab.gateway, tmp_path, *EXEC) as program:
+        (attendant,) = attendants(lab)
+        os.kill(attendant, signal.SIGSTOP)
+        program.begin(f"bind({int(family.af)}, {foreign(family)!r}, {LISTEN})")
+        eventually(lambda: waits_in(program.pid, SYS_BIND), what="a bind that waits")
+        program.process.kill()
+        assert program.process.wait() == -signal.SIGKILL
+        os.kill(attendant, signal.SIGCONT)
+        eventually(lambda: not processes.is_alive(attendant), what="the end of the attendant")
+
+
+def test_without_its_attendant_binds_fail_and_what_is_there_goes_on(lab, tmp_path, family):
+    tproxy.lead_to(lab, LISTEN)
+    address = "0.0.0.0" if family.version == 4 else "::"
+    with puppet(lab.gateway, tmp_path, *EXEC) as program:
+        assert program.bind(family, address, LISTEN) == "bound"
+        (attendant,) = attendants(lab)
+        os.kill(attendant, signal.SIGKILL)
+        eventually(lambda: not processes.is_alive(attendant), what="its death")
+        assert program.bind(family, address, LISTEN + 1) == "ENOSYS"
+        program.begin("take_a_connection()")
+        lab.connect(family)
+        assert program.answer() == family.client
+
+
+def test_many_bind_at_once_while_some_are_killed(lab, tmp_path, family):
+    storm = f"""
+import os, signal, socket
+def bind_often():
+    for _ in range(40):
+        with socket.socket({int(family.af)}) as sock: sock.bind(("{foreign(family)}", 0))
+children = []
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        bind_often()
+        os._exit(0)
+    children.append(child)
+for child in children[::4]: os.kill(child, signal.SIGKILL)
+ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+assert all(end in (0, -9) for end in ends), ends
+assert [end for number, end in enumerate(ends) if number % 4] == [0] * 30, ends
+"""
+    done = run_as(lab, "/usr/bin/python3", "-c", storm)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# The page of the guide.
+
+
+def test_the_recipes_of_the_guide(lab, public, family):
+    rules, listening, connecting = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    os.symlink(BINARY, public / "limpid")
+    here = {"nc -": f"nc -{family.version} -", "198.51.100.7": foreign(family), "203.0.113.80": family.server}
+
+    def start(recipe):
+        for old, new in here.items():
+            recipe = recipe.replace(old, new)
+        path = f"{public}:{os.environ['PATH']}"
+        with lab.gateway.enter():
+            return subprocess.Popen(
+                ["sh", "-c", f"exec {recipe}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PATH": path},
+            )
+
+    lab.gateway.run("sh", "-c", rules)
+    lab.listener(family)
+    with start(listening) as netcat:
+        eventually(lambda: lab.gateway.run("ss", "-Hltn", f"sport = :{LISTEN}").stdout, what="netcat's socket")
+        lab.connect(family).sendall(b"hello to netcat")
+        assert netcat.stdout.read(15) == b"hello to netcat"
+        netcat.kill()
+    with start(connecting) as netcat:
+        server = lab.accept(family)
+        assert endpoint(server.getpeername())[0] == foreign(family)
+        netcat.stdin.close()
+        assert server.recv(1) == b""
+        server.sendall(b"hello from the server")
+        server.close()
+        assert netcat.stdout.read() == b"hello from the server"
+        assert netcat.wait() == 0
+
+
+# What is refused.
+
+
+def test_a_process_whose_descriptors_limpid_may_not_take_is_told_so(lab, tmp_path, family):
+    without_ptrace = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+    with puppet(lab.gateway, tmp_path, *without_ptrace, *EXEC) as program:
+        assert program.bind(family, foreign(family), LISTEN) == "bound"
+    with puppet(lab.gateway, tmp_path, *without_ptrace, *EXEC, *AS_NOBODY) as program:
+        for _ in range(3):
+            assert program.bind(family, foreign(family), LISTEN) == "EPERM"
+        (line,) = program.stderr().splitlines()
+        assert line.startswith("limpid: exec: take a socket of a process") and "CAP_SYS_PTRACE" in line
+
+
+def test_one_in_another_is_refused(lab):
+    done = run_as(lab, *EXEC, "true")
+    assert done.returncode == 125
+    (line,) = done.stderr.splitlines()
+    assert "another `limpid exec`" in line
+
+
+def test_without_the_capability_it_says_what_it_needs(lab):
+    done = lab.gateway.run(*AS_NOBODY, *EXEC, "true", check=False)
+    assert done.returncode == 125
+    (line,) = done.stderr.splitlines()
+    assert "CAP_NET_RAW" in line and "setpriv" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name a program"),
+        (("--",), "name a program"),
+        (("nc", "-l", "80"), "nc"),
+        (("--source", "host.example", "--", "true"), '--source: "host.example" is neither'),
+        (("--source", "0.0.0.0", "--", "true"), "nothing can leave from 0.0.0.0"),
+        (("--source", "::ffff:192.0.2.1", "--", "true"), "write 192.0.2.1"),
+        (("--source", "--", "true"), "--source"),
+        (("--any-bind", "--", "true"), "--any-bind"),
+    ],
+)
+def test_wrong_words_are_refused(lab, words, said):
+    done = lab.gateway.run(BINARY, "exec", *words, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
