@@ -58,29 +58,49 @@ std::unexpected<Error> refusal_of_access(int refusal) {
 
 }  // namespace
 
-Result<> prepare(const CallListener& listener, const PendingCall& call, const Permissions& permissions) {
-  const std::expected<Fd, int> caller = open_thread(call.thread);
-  if (!caller && caller.error() != ESRCH) return refusal_of_access(caller.error());
-  if (!caller || !listener.is_pending(call)) return {};
-  const std::expected<Fd, int> socket = take_descriptor(*caller, static_cast<int>(call.arguments[0]));
+std::expected<Fd, int> Preparation::take_socket(const PendingCall& call) {
+  const auto number = static_cast<int>(call.arguments[0]);
+  if (call.thread == last_thread_) {
+    std::expected<Fd, int> socket = take_descriptor(last_pidfd_, number);
+    if (socket || socket.error() != ESRCH) return socket;
+  }
+  last_thread_ = 0;
+  std::expected<Fd, int> pidfd = open_thread(call.thread);
+  const bool is_of_the_thread = pidfd.has_value();
+  if (!pidfd && pidfd.error() == EINVAL) pidfd = open_process_of(call.thread);
+  if (!pidfd) return std::unexpected(pidfd.error());
+  if (!listener_.is_pending(call)) return std::unexpected(ESRCH);
+  std::expected<Fd, int> socket = take_descriptor(*pidfd, number);
+  if (is_of_the_thread) {
+    last_thread_ = call.thread;
+    last_pidfd_ = std::move(*pidfd);
+  }
+  return socket;
+}
+
+Result<> Preparation::leave_from_source(const PendingCall& call, int socket, int family) const {
+  const std::optional<Endpoint> to = destination(call);
+  if (!to || !listener_.is_pending(call)) return {};
+  const std::optional<Endpoint> source = source_towards(*to, family, *permissions_.source);
+  if (!source) return {};
+  if (const int refusal = bind_foreign_source(socket, *source))
+    return errno_failure(fmt::format("bind {}", permissions_.source->text()), refusal);
+  return {};
+}
+
+Result<> Preparation::prepare(const PendingCall& call) {
+  const std::expected<Fd, int> socket = take_socket(call);
   if (!socket && (socket.error() == EBADF || socket.error() == ESRCH)) return {};
   if (!socket) return refusal_of_access(socket.error());
   const Result<Endpoint> local = local_endpoint(socket->raw());
   if (!local) return {};  // another family's, or no socket at all
-
   if (call.number == SYS_bind) {
     if (const int refusal = make_transparent(socket->raw(), local->family()))
       return errno_failure("make a socket transparent", refusal);
     return {};
   }
   if (local->port != 0 || !local->address.is_any()) return {};
-  const std::optional<Endpoint> to = destination(call);
-  if (!to || !listener.is_pending(call)) return {};
-  const std::optional<Endpoint> source = source_towards(*to, local->family(), *permissions.source);
-  if (!source) return {};
-  if (const int refusal = bind_foreign_source(socket->raw(), *source))
-    return errno_failure(fmt::format("bind {}", permissions.source->text()), refusal);
-  return {};
+  return leave_from_source(call, socket->raw(), local->family());
 }
 
 }  // namespace limpid

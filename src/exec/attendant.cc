@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "exec/attendant.h"
 
-#include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -14,8 +14,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "base/check.h"
 #include "exec/answer.h"
@@ -52,16 +54,15 @@ class Complaints {
   std::set<std::string> told_;
 };
 
+// By something that takes no text and needs no /dev.
 void replace_by_nothing(std::initializer_list<int> descriptors) {
-  const Fd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int descriptor : descriptors) {
-    ::close(descriptor);
+  const Fd nothing(::eventfd(0, EFD_CLOEXEC));
+  for (const int descriptor : descriptors)
     if (nothing.is_open()) ::dup2(nothing.raw(), descriptor);
-  }
 }
 
 // What this process has inherited is the program's: a pipe whose end is held here too would never be at its end.
-void let_go_of_all_but(std::array<int, 2> kept) {
+void let_go_of_all_but(std::array<int, 3> kept) {
   std::ranges::sort(kept);
   replace_by_nothing({STDIN_FILENO, STDOUT_FILENO});
   unsigned first = STDERR_FILENO + 1;
@@ -73,23 +74,29 @@ void let_go_of_all_but(std::array<int, 2> kept) {
   ::close_range(first, ~0U, 0);
 }
 
-void answer_until_nobody_is_left(const CallListener& listener, const Fd& program, const Permissions& permissions) {
-  Complaints complaints;
-  pollfd waiting[] = {{listener.raw(), POLLIN, 0}, {program.raw(), POLLIN, 0}};
-  auto& [calls, end] = waiting;
-  while ((calls.revents & POLLHUP) == 0) {
+// A thread of its own, so that the other need not ask who it is that wakes it: a system call less for each answer.
+[[noreturn]] void wait_for_the_end(const CallListener& listener, const Fd& program) {
+  // POLLHUP, nobody is left, is told unasked (poll(2)).
+  pollfd waiting[] = {{listener.raw(), 0, 0}, {program.raw(), POLLIN, 0}};
+  auto& [everybody, first] = waiting;
+  while (everybody.revents == 0) {
     if (::poll(waiting, std::size(waiting), -1) < 0) {
       CHECK(errno == EINTR);  // stopped and continued
-      continue;
-    }
-    if (end.revents != 0) {
+    } else if (first.revents != 0) {
       replace_by_nothing({STDERR_FILENO});
-      end.fd = -1;  // poll(2) passes over it
+      first.fd = -1;  // poll(2) passes over it
     }
-    if ((calls.revents & POLLIN) == 0) continue;
+  }
+  std::_Exit(EXIT_SUCCESS);
+}
+
+[[noreturn]] void answer_calls(const CallListener& listener, const Permissions& permissions) {
+  Preparation preparation(listener, permissions);
+  Complaints complaints;
+  while (true) {
     const std::optional<PendingCall> call = listener.next();
     if (!call) continue;
-    const Result<> prepared = prepare(listener, *call, permissions);
+    const Result<> prepared = preparation.prepare(*call);
     if (prepared) {
       listener.let_through(*call);
     } else {
@@ -100,7 +107,7 @@ void answer_until_nobody_is_left(const CallListener& listener, const Fd& program
 }
 
 // `channel`: to the process that will be the program, `program`: its pidfd.
-[[noreturn]] void attend(const Fd& channel, const Fd& program, const Permissions& permissions) {
+[[noreturn]] void attend(Fd channel, const Fd& program, const Permissions& permissions) {
   sigset_t all;
   sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
@@ -114,10 +121,16 @@ void answer_until_nobody_is_left(const CallListener& listener, const Fd& program
   const std::optional<int> number = hear(channel);
   if (!number) std::_Exit(EXIT_FAILURE);  // it has given up
   std::expected<Fd, int> listener = take_descriptor(program, *number);
-  if (!tell(channel, listener ? 0 : listener.error()) || !listener) std::_Exit(EXIT_FAILURE);
-  let_go_of_all_but({listener->raw(), program.raw()});
-  answer_until_nobody_is_left(CallListener(std::move(*listener)), program, permissions);
-  std::_Exit(EXIT_SUCCESS);
+  if (!listener) {
+    (void)tell(channel, listener.error());
+    std::_Exit(EXIT_FAILURE);
+  }
+  const CallListener calls(std::move(*listener));
+  let_go_of_all_but({calls.raw(), program.raw(), channel.raw()});
+  std::thread(wait_for_the_end, std::cref(calls), std::cref(program)).detach();
+  if (!tell(channel, 0)) std::_Exit(EXIT_FAILURE);
+  channel.close();
+  answer_calls(calls, permissions);
 }
 
 }  // namespace
@@ -136,7 +149,7 @@ Result<Attendant> Attendant::start(const Permissions& permissions) {
     if (::setsid() < 0) std::_Exit(EXIT_FAILURE);
     if (::fork() != 0) std::_Exit(EXIT_SUCCESS);  // one that could not start one is heard of by its silence
     ours.close();
-    attend(theirs, self, permissions);
+    attend(std::move(theirs), self, permissions);
   }
   theirs.close();
   while (::waitpid(middle, nullptr, 0) < 0 && errno == EINTR) {

@@ -280,7 +280,7 @@ TEST_P(Attended, MapsAnIpv4SourceOnAnIpv6Socket) {
 INSTANTIATE_TEST_SUITE_P(OfBothFamilies, Attended, ::testing::Values(AF_INET, AF_INET6),
                          [](const auto& family) { return std::string(family_name(family.param)); });
 
-TEST(Caller, IsTheProcessOfAThreadWhereTheKernelKnowsNoThreads) {
+TEST(Caller, HasAProcessThatItsThreadLeadsTo) {
   const Fd marker(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   std::thread([&] {
     const std::expected<Fd, int> process = open_process_of(static_cast<pid_t>(::syscall(SYS_gettid)));

@@ -23,7 +23,7 @@ class CallListener {
  public:
   explicit CallListener(Fd fd);
 
-  // The next one; waits unless poll(2) says POLLIN. Nothing if its caller has been killed meanwhile.
+  // Waits for the next one. Nothing if its caller has been killed meanwhile, or if nobody is left (Linux 6.11).
   [[nodiscard]] std::optional<PendingCall> next() const;
   // Does the caller still wait? Then what its thread id has led to until now was the caller's.
   [[nodiscard]] bool is_pending(const PendingCall& call) const;
@@ -32,7 +32,7 @@ class CallListener {
   // The caller is told this errno, and nothing happens.
   void refuse(const PendingCall& call, int refusal) const;
 
-  // For poll(2): POLLIN, a call waits; POLLHUP, nobody is left who could make one.
+  // For poll(2): POLLHUP, nobody is left who could make a call.
   [[nodiscard]] int raw() const { return fd_.raw(); }
 
  private:

@@ -35,10 +35,7 @@ pid_t number_behind(std::string_view key, std::string_view text) {
 
 }  // namespace
 
-std::expected<Fd, int> open_thread(pid_t thread) {
-  std::expected<Fd, int> pidfd = open_pidfd(thread, of_a_thread);
-  return pidfd || pidfd.error() != EINVAL ? std::move(pidfd) : open_process_of(thread);
-}
+std::expected<Fd, int> open_thread(pid_t thread) { return open_pidfd(thread, of_a_thread); }
 
 std::expected<Fd, int> open_process_of(pid_t thread) {
   const Fd status(::open(fmt::format("/proc/{}/status", thread).c_str(), O_RDONLY | O_CLOEXEC));

@@ -13,10 +13,10 @@
 
 namespace limpid {
 
-// A pidfd of the thread (Linux 6.9), of its process where the kernel knows none of threads.
+// A pidfd of the thread; EINVAL before Linux 6.9.
 [[nodiscard]] std::expected<Fd, int> open_thread(pid_t thread);
 
-// The latter: by its first thread, as /proc has it.
+// One of its process, as /proc knows it.
 [[nodiscard]] std::expected<Fd, int> open_process_of(pid_t thread);
 
 // A copy of one of its descriptors, close-on-exec; EBADF where it has none of that number. pidfd_getfd(2)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "exec/exec.h"
 
-#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ namespace {
 // Where the program shall start without a standard descriptor, none of ours may have its number until then.
 void take_standard_numbers() {
   int fd;
-  do fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  do fd = ::eventfd(0, EFD_CLOEXEC);
   while (fd >= 0 && fd <= STDERR_FILENO);
   if (fd >= 0) ::close(fd);
 }
