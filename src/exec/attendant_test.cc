@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -209,7 +210,7 @@ TEST_P(Attended, IsLeftAloneInTheOtherFamily) {
 
 TEST_P(Attended, GetsTheKernelsOwnErrorsForNonsense) {
   expect_attended(from(foreign()), [] {
-    sockaddr* const nowhere = reinterpret_cast<sockaddr*>(8);
+    auto* const nowhere = std::bit_cast<sockaddr*>(std::uintptr_t{8});
     const Fd fd = socket(SOCK_DGRAM);
     EXPECT_EQ(::connect(fd.raw(), nowhere, sizeof(sockaddr_in6)), -1);
     EXPECT_EQ(errno, EFAULT);

@@ -34,7 +34,7 @@ void respond(int fd, seccomp_notif_resp response) {
 }  // namespace
 
 CallListener::CallListener(Fd fd) : fd_(std::move(fd)) {
-  // Caller and attendant take turns on one processor: a fifth of the time. Older kernels do not know it.
+  // Caller and attendant take turns on one processor (docs/kernel.md, F36). Older kernels do not know it.
   ::ioctl(fd_.raw(), set_flags, sync_wake_up);
 }
 

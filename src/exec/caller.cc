@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <string_view>
@@ -56,7 +57,7 @@ std::expected<Fd, int> take_descriptor(const Fd& pidfd, int number) {
 
 int read_memory(pid_t thread, std::uint64_t address, std::span<std::byte> into) {
   const iovec here{.iov_base = into.data(), .iov_len = into.size()};
-  const iovec there{.iov_base = reinterpret_cast<void*>(address), .iov_len = into.size()};
+  const iovec there{.iov_base = std::bit_cast<void*>(address), .iov_len = into.size()};
   const ssize_t size = ::process_vm_readv(thread, &here, 1, &there, 1, 0);
   if (size < 0) return errno;
   return static_cast<std::size_t>(size) == into.size() ? 0 : EFAULT;

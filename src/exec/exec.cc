@@ -30,7 +30,7 @@ Result<> be_attended(const Permissions& permissions) {
   if (!filter) return std::unexpected(filter.error());
   Result<Attendant> attendant = Attendant::start(permissions);
   if (!attendant) return std::unexpected(attendant.error());
-  if (Result<> given_up = give_up_capabilities(); !given_up) return given_up;
+  if (Result<> given_up = give_up_privileges(); !given_up) return given_up;
   // As it will be once it is the program: a process with capabilities of its file's is not, and nobody may touch it.
   if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return errno_failure("prctl PR_SET_DUMPABLE", errno);
   const Result<Fd> listener = filter->install();

@@ -33,8 +33,12 @@ Result<> expect_transparency() {
   return {};
 }
 
-Result<> give_up_capabilities() {
-  if (::geteuid() == 0) return {};
+Result<> give_up_privileges() {
+  const uid_t user = ::getuid();
+  const gid_t group = ::getgid();
+  if (user == 0) return {};
+  if (::setresgid(group, group, group) != 0 || ::setresuid(user, user, user) != 0)
+    return errno_failure("become the calling user", errno);
   capng_clear(CAPNG_SELECT_CAPS);
   return apply_capabilities();
 }

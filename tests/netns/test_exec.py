@@ -299,6 +299,16 @@ def test_a_capability_of_the_file_is_enough_too(lab, tmp_path, public, family):
         assert int(processes.status(program.pid)["CapPrm"], 16) == 0
 
 
+def test_where_limpid_is_setuid_the_program_is_its_callers(lab, tmp_path, public, family):
+    binary = shutil.copy(BINARY, public / "limpid")
+    os.chmod(binary, 0o6755)  # root's, both ids
+    with puppet(lab.gateway, tmp_path, *AS_NOBODY, binary, "exec", "--") as program:
+        assert program.bind(family, foreign(family), LISTEN) == "bound"
+        status = processes.status(program.pid)
+        assert status["Uid"].split() == status["Gid"].split() == ["65534"] * 4
+        assert int(status["CapPrm"], 16) == 0
+
+
 def test_the_attendant_of_root_keeps_what_it_needs(lab, tmp_path):
     with puppet(lab.gateway, tmp_path, *EXEC):
         (attendant,) = attendants(lab)
