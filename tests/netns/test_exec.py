@@ -164,6 +164,18 @@ def test_unmodified_clients_connect_from_the_source(lab, family, program, port):
         server.close()
 
 
+def test_a_client_binds_its_own_choice_of_an_address(lab, family):
+    tproxy.bring_back(lab)
+    lab.listener(family)
+    url = f"http://{family.text(family.server, 8080)}/"
+    words = [*EXEC, *AS_NOBODY, "curl", "--silent", "--interface", foreign(family), url]
+    done = traffic.Background(lambda: lab.gateway.run(*words).stdout)
+    server = lab.accept(family)
+    assert endpoint(server.getpeername())[0] == foreign(family)
+    server.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    assert done.result() == "hello"
+
+
 @pytest.mark.parametrize("program", ["socat", "nc"])  # one sends without a connection, one connects its socket
 def test_datagrams_leave_from_the_source_and_answers_come_back(lab, tmp_path, family, program):
     tproxy.bring_back(lab)
@@ -433,8 +445,8 @@ def test_without_its_attendant_binds_fail_and_what_is_there_goes_on(lab, tmp_pat
         eventually(lambda: not processes.is_alive(attendant), what="its death")
         assert program.bind(family, address, LISTEN + 1) == "ENOSYS"
         program.begin("take_a_connection()")
-        lab.connect(family)
-        assert program.answer() == family.client
+        client = lab.connect(family)
+        assert program.answer() == str((endpoint(client.getsockname()), (family.server, 8080)))
 
 
 def test_many_bind_at_once_while_some_are_killed(lab, tmp_path, family):

@@ -26,7 +26,8 @@ def connect(family, address, port):
     return kept[-1].getsockname()[0]
 
 def take_a_connection():
-    return kept[0].accept()[0].getpeername()[0]
+    accepted = kept[0].accept()[0]
+    return accepted.getpeername()[:2], accepted.getsockname()[:2]
 
 print("ready", flush=True)
 for line in sys.stdin:
