@@ -509,6 +509,34 @@ def test_the_recipes_of_the_guide(lab, public, family):
         assert netcat.wait() == 0
 
 
+# On older kernels.
+
+
+def test_before_linux_6_9_processes_stand_for_their_threads(lab, tmp_path, family):
+    with puppet(lab.gateway, tmp_path, *EXEC) as program:
+        (attendant,) = attendants(lab)
+        trace = ("strace", "-qq", "-p", attendant, "-o", tmp_path / "trace", "-e", "trace=pidfd_open")
+        with lab.gateway.program(*trace, "-e", "inject=pidfd_open:error=EINVAL:when=1+2"):
+            eventually(lambda: processes.status(attendant)["TracerPid"] != "0", what="the trace")
+            for number in range(3):
+                words = f"bind, {int(family.af)}, {foreign(family)!r}, {LISTEN + number}"
+                assert program.ask(f"in_a_thread({words})") == "bound"
+        traced = (tmp_path / "trace").read_text()
+        assert traced.count("EINVAL (Invalid argument) (INJECTED)") == 3
+        assert traced.count(f"pidfd_open({program.pid}, 0)") == 3
+
+
+def test_before_linux_5_19_calls_can_be_interrupted(lab, tmp_path, family):
+    trace = ("strace", "-D", "-qq", "-o", tmp_path / "trace", "-e", "trace=seccomp")
+    ours = 10  # libseccomp probes the kernel before
+    with puppet(lab.gateway, tmp_path, *trace, "-e", f"inject=seccomp:error=EINVAL:when={ours}", *EXEC) as program:
+        assert program.bind(family, foreign(family), LISTEN) == "bound"
+    calls = [line for line in (tmp_path / "trace").read_text().splitlines() if line.startswith("seccomp(")]
+    refused, accepted = calls[ours - 1 :]
+    assert "WAIT_KILLABLE_RECV" in refused and "INJECTED" in refused
+    assert "FLAG_NEW_LISTENER, " in accepted
+
+
 # What is refused.
 
 

@@ -5,7 +5,7 @@ import select
 import subprocess
 
 _PROGRAM = """
-import errno, os, signal, socket, sys
+import concurrent.futures, errno, os, signal, socket, sys
 kept = []
 
 def attempt(call, *arguments):
@@ -24,6 +24,10 @@ def connect(family, address, port):
     kept.append(socket.socket(family))
     kept[-1].connect((address, port))
     return kept[-1].getsockname()[0]
+
+def in_a_thread(call, *arguments):
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        return threads.submit(call, *arguments).result()
 
 def take_a_connection():
     accepted = kept[0].accept()[0]
