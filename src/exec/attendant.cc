@@ -20,7 +20,7 @@
 #include <thread>
 
 #include "base/check.h"
-#include "exec/answer.h"
+#include "exec/call_preparation.h"
 #include "exec/caller.h"
 #include "exec/privileges.h"
 
@@ -91,7 +91,7 @@ void let_go_of_all_but(std::array<int, 3> kept) {
 }
 
 [[noreturn]] void answer_calls(const CallListener& listener, const Permissions& permissions) {
-  Preparation preparation(listener, permissions);
+  CallPreparation preparation(listener, permissions);
   Complaints complaints;
   while (true) {
     const std::optional<PendingCall> call = listener.next();

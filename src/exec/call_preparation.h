@@ -9,9 +9,9 @@ namespace limpid {
 // What is read of a caller is not trusted to stay: by the time the kernel carries the call out another thread may have
 // put another socket or another address there. All that comes of it is that another socket of the program has become
 // what the user has permitted for each of them, or that this one has not.
-class Preparation {
+class CallPreparation {
  public:
-  Preparation(const CallListener& listener, const Permissions& permissions)
+  CallPreparation(const CallListener& listener, const Permissions& permissions)
       : listener_(listener), permissions_(permissions) {}
 
   // Makes the call's socket transparent, or binds it to the source, as the permissions say; nothing where that is not

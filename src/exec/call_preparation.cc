@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "exec/answer.h"
+#include "exec/call_preparation.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -58,7 +58,7 @@ std::unexpected<Error> refusal_of_access(int refusal) {
 
 }  // namespace
 
-std::expected<Fd, int> Preparation::take_socket(const PendingCall& call) {
+std::expected<Fd, int> CallPreparation::take_socket(const PendingCall& call) {
   const auto number = static_cast<int>(call.arguments[0]);
   if (call.thread == last_thread_) {
     std::expected<Fd, int> socket = take_descriptor(last_pidfd_, number);
@@ -78,7 +78,7 @@ std::expected<Fd, int> Preparation::take_socket(const PendingCall& call) {
   return socket;
 }
 
-Result<> Preparation::leave_from_source(const PendingCall& call, int socket, int family) const {
+Result<> CallPreparation::leave_from_source(const PendingCall& call, int socket, int family) const {
   const std::optional<Endpoint> to = destination(call);
   if (!to || !listener_.is_pending(call)) return {};
   const std::optional<Endpoint> source = source_towards(*to, family, *permissions_.source);
@@ -88,7 +88,7 @@ Result<> Preparation::leave_from_source(const PendingCall& call, int socket, int
   return {};
 }
 
-Result<> Preparation::prepare(const PendingCall& call) {
+Result<> CallPreparation::prepare(const PendingCall& call) {
   const std::expected<Fd, int> socket = take_socket(call);
   if (!socket && (socket.error() == EBADF || socket.error() == ESRCH)) return {};
   if (!socket) return refusal_of_access(socket.error());
