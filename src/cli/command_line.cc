@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <deque>
 #include <optional>
@@ -34,6 +35,7 @@ struct CommandLine {
   std::string take_back;
   DecideOptions flow;
   RedirectOptions redirect;
+  ExecOptions exec;
   std::deque<KeyOption> keys;  // CLI11 keeps references to the values
 };
 
@@ -113,9 +115,21 @@ int withdraw(const CommandLine& line) {
   return with_config(line, [&](const Config& config) { return withdraw_verb(line.control_socket, config); });
 }
 
+// The words behind "--" are a program's, none of ours: CLI11 would take brackets and lists in them apart. Returns how
+// many are left.
+int cut_command_off(int argc, char** argv, std::vector<std::string>& command) {
+  char** const end = argv + argc;
+  char** const dashes = std::find(argv, end, std::string_view("--"));
+  if (dashes == end) return argc;
+  command.assign(dashes + 1, end);
+  return static_cast<int>(dashes - argv);
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
+  std::vector<std::string> command;
+  if (argc > 1 && std::string_view(argv[1]) == "exec") argc = cut_command_off(argc, argv, command);
   CLI::App app(
       "A transparent proxy for Linux: it takes connections and datagrams that were never addressed to it, serves them, "
       "and neither "
@@ -124,7 +138,8 @@ int run_command_line(int argc, char** argv) {
       "limpid");
   app.set_version_flag("--version", LIMPID_VERSION);
   app.require_subcommand(1);
-  CommandLine run_line, check_line, decide_line, status_line, reload_line, flows_line, withdraw_line, redirect_line;
+  CommandLine run_line, check_line, decide_line, status_line, reload_line, flows_line, withdraw_line, redirect_line,
+      exec_line;
 
   CLI::App& run = *app.add_subcommand("run", "Intercept and serve, in the foreground, until SIGTERM");
   add_config_file(run, run_line);
@@ -163,6 +178,12 @@ int run_command_line(int argc, char** argv) {
   add_control_socket(withdraw_it, withdraw_line);
   CLI::App& redirect = *app.add_subcommand("redirect", "Send what comes to a port on to another place, as tcprdr does");
   add_redirect(redirect, redirect_line);
+  CLI::App& exec = *app.add_subcommand("exec", "Run a program whose sockets may stand at anybody's addresses");
+  exec.footer("Behind two dashes: the program, and its arguments.");
+  exec.add_option("--source", exec_line.exec.source, "What it has not bound leaves from there")
+      ->type_name("ADDRESS[:PORT]");
+  exec.add_flag("--bind-any", exec_line.exec.bind_any,
+                "It may bind any address, and TPROXY rules may lead to it; so it is without --source, too");
   CLI::App& demo = *app.add_subcommand("demo", "Show it all on real traffic, in network namespaces of its own");
   CLI::App& worker = *app.add_subcommand("worker", "")->group("");    // started by `run` alone
   CLI::App& watcher = *app.add_subcommand("watcher", "")->group("");  // likewise
@@ -187,6 +208,10 @@ int run_command_line(int argc, char** argv) {
                       take_back.count() > 0 ? std::optional(flows_line.take_back) : std::nullopt);
   if (withdraw_it) return withdraw(withdraw_line);
   if (redirect) return redirect_verb(redirect_line.redirect, redirect_line.control_socket);
+  if (exec) {
+    exec_line.exec.command = std::move(command);
+    return exec_verb(exec_line.exec);
+  }
   if (demo) return run_demo({});
   if (worker) return run_worker();
   if (watcher) return run_watcher();

@@ -4,6 +4,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/redirect.h"
 #include "config/config.h"
@@ -28,6 +29,15 @@ struct DecideOptions {
 
 // Sends what comes to one port on to another place. `control_socket` may be empty: none.
 [[nodiscard]] int redirect_verb(const RedirectOptions& options, const std::string& control_socket);
+
+// Becomes a program whose sockets may stand at addresses that are not this machine's; returns only if that is refused,
+// with a status of env(1)'s.
+struct ExecOptions {
+  std::optional<std::string> source;  // "192.0.2.1:5000"
+  bool bind_any = false;              // so it is without a source, too
+  std::vector<std::string> command;   // the program and its arguments
+};
+[[nodiscard]] int exec_verb(const ExecOptions& options);
 
 [[nodiscard]] int status_verb(const std::string& control_socket, bool as_json);
 

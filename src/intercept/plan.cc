@@ -8,10 +8,6 @@
 namespace limpid {
 namespace {
 
-bool is_loopback(const Address& address) {
-  return address.family() == AF_INET ? address.bytes()[0] == 127 : address == Address::loopback(AF_INET6);
-}
-
 char digit(int family) { return family == AF_INET ? '4' : '6'; }
 
 std::vector<PortRange> joined(std::vector<PortRange> ranges, const std::vector<PortRange>& more) {
@@ -22,7 +18,7 @@ std::vector<PortRange> joined(std::vector<PortRange> ranges, const std::vector<P
 }  // namespace
 
 bool Plan::steers_answers() const {
-  return std::ranges::any_of(upstreams, [](const Endpoint& upstream) { return !is_loopback(upstream.address); });
+  return std::ranges::any_of(upstreams, [](const Endpoint& upstream) { return !upstream.address.is_loopback(); });
 }
 
 bool wants_kernel(const Config& config) { return config.intercept.is_wanted() || borrows_addresses(config); }
@@ -101,7 +97,7 @@ std::vector<FibRule> fib_rules(const Plan& plan) {
     // What upstreams on the loopback addresses answer to clients whose address we have borrowed. No rule of nftables
     // comes before the look-up of a route, which fails for a loopback source to anywhere else.
     for (const Endpoint& upstream : plan.upstreams)
-      if (upstream.family() == family && is_loopback(upstream.address))
+      if (upstream.family() == family && upstream.address.is_loopback())
         rules.push_back({.family = family,
                          .priority = priority + 1,
                          .from = upstream,

@@ -7,11 +7,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <span>
 
 #include "base/check.h"
 
 namespace limpid {
 namespace {
+
+constexpr std::array<std::uint8_t, 12> mapped_prefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};  // RFC 4291, 2.5.5.2
 
 // The whole of `text` as a number in `base`, or nothing.
 template <class Number>
@@ -58,6 +61,22 @@ Result<Address> Address::parse(std::string_view text) {
 
 bool Address::is_any() const {
   return std::ranges::all_of(bytes_, [](std::uint8_t byte) { return byte == 0; });
+}
+
+bool Address::is_loopback() const { return family_ == AF_INET ? bytes_[0] == 127 : *this == loopback(AF_INET6); }
+
+Address Address::mapped() const {
+  if (family_ == AF_INET6) return *this;
+  std::array<std::uint8_t, 16> bytes;
+  std::ranges::copy(mapped_prefix, bytes.begin());
+  std::copy_n(bytes_.begin(), 4, bytes.begin() + mapped_prefix.size());
+  return from_bytes(AF_INET6, bytes.data());
+}
+
+Address Address::unmapped() const {
+  if (family_ == AF_INET || !std::ranges::equal(mapped_prefix, std::span(bytes_).first(mapped_prefix.size())))
+    return *this;
+  return from_bytes(AF_INET, bytes_.data() + mapped_prefix.size());
 }
 
 std::string Address::text() const {

@@ -30,6 +30,10 @@ class Address {
   [[nodiscard]] int bits() const { return family_ == AF_INET ? 32 : 128; }
   [[nodiscard]] const std::uint8_t* bytes() const { return bytes_.data(); }  // network order, bits() / 8 of them
   [[nodiscard]] bool is_any() const;
+  [[nodiscard]] bool is_loopback() const;  // 127.0.0.0/8, ::1
+  // IPv4-mapped (RFC 4291, 2.5.5.2), and back; what there is nothing to do about comes back as it is.
+  [[nodiscard]] Address mapped() const;
+  [[nodiscard]] Address unmapped() const;
   [[nodiscard]] std::string text() const;
   auto operator<=>(const Address&) const = default;
 

@@ -17,6 +17,19 @@ TEST(Address, ReadsBothFamiliesAndNothingElse) {
   EXPECT_FALSE(Address::parse(std::string_view("10.0.0.1\0junk", 13)));
 }
 
+TEST(Address, KnowsLoopbackAndItsMappedForm) {
+  for (const char* text : {"127.0.0.1", "127.255.0.3", "::1"}) EXPECT_TRUE(Address::parse(text)->is_loopback()) << text;
+  for (const char* text : {"128.0.0.1", "0.0.0.0", "::", "::2", "::ffff:127.0.0.1"})
+    EXPECT_FALSE(Address::parse(text)->is_loopback()) << text;
+  const Address ipv4 = *Address::parse("192.0.2.1");
+  const Address ipv6 = *Address::parse("2001:db8::1");
+  EXPECT_EQ(ipv4.mapped(), *Address::parse("::ffff:192.0.2.1"));
+  EXPECT_EQ(ipv4.mapped().unmapped(), ipv4);
+  EXPECT_EQ(ipv4.unmapped(), ipv4);
+  EXPECT_EQ(ipv6.mapped(), ipv6);
+  EXPECT_EQ(ipv6.unmapped(), ipv6);
+}
+
 TEST(Endpoint, GoesThroughASockaddrAndBack) {
   for (const char* text : {"192.0.2.1", "2001:db8::1"}) {
     const Endpoint endpoint{*Address::parse(text), 443};

@@ -207,6 +207,8 @@ std::expected<Fd, int> spoofing_datagram_socket(const Endpoint& at, Mark mark, b
   return fd;
 }
 
+int make_transparent(int fd, int family) { return set_option(fd, transparent(family)); }
+
 int bind_to(int fd, const Endpoint& at) {
   sockaddr_storage storage;
   const socklen_t length = at.to_sockaddr(storage);
@@ -217,6 +219,16 @@ int bind_source(int fd, const Endpoint& source) {
   if (source.port == 0)
     if (const int refusal = set_option(fd, {SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1})) return refusal;
   return bind_to(fd, source);
+}
+
+int bind_foreign_source(int fd, const Endpoint& source) {
+  if (const int refusal = make_transparent(fd, source.family())) return refusal;
+  int type = 0;
+  socklen_t length = sizeof type;
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0) return errno;
+  if (source.port != 0 && type == SOCK_STREAM)
+    if (const int refusal = set_option(fd, {SOL_SOCKET, SO_REUSEADDR, 1})) return refusal;
+  return bind_source(fd, source);
 }
 
 int start_connect(int fd, const Endpoint& destination) {

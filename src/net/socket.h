@@ -66,12 +66,20 @@ struct Accepted {
 // CAP_NET_BIND_SERVICE for ports below 1024.
 [[nodiscard]] std::expected<Fd, int> spoofing_datagram_socket(const Endpoint& at, Mark mark, bool may_be_fragmented);
 
+// Lets a socket stand at addresses that are not this machine's (IP_TRANSPARENT, ip(7)); 0 or errno. Needs CAP_NET_RAW
+// or CAP_NET_ADMIN.
+[[nodiscard]] int make_transparent(int fd, int family);
+
 // bind(2); 0 or errno. Port 0: the kernel chooses one now.
 [[nodiscard]] int bind_to(int fd, const Endpoint& at);
 
 // The same for the source of a connection. With port 0 the port is chosen at connect(2), by the whole 4-tuple
 // (IP_BIND_ADDRESS_NO_PORT).
 [[nodiscard]] int bind_source(int fd, const Endpoint& source);
+// The same for a socket of anybody's and an address of anybody's. Connections may share a port that is given
+// (SO_REUSEADDR), with datagrams it is one socket's alone. Needs CAP_NET_RAW or CAP_NET_ADMIN, and CAP_NET_BIND_SERVICE
+// for ports below 1024.
+[[nodiscard]] int bind_foreign_source(int fd, const Endpoint& source);
 
 // connect(2), not waiting: 0 (connected), EINPROGRESS, or the refusal.
 [[nodiscard]] int start_connect(int fd, const Endpoint& destination);

@@ -93,6 +93,21 @@ TEST_P(Sockets, StandAtForeignAddresses) {
   EXPECT_EQ(*local_endpoint(upstream.raw()), (Endpoint{foreign, 4711}));
 }
 
+TEST_P(Sockets, OfAnybodyLeaveFromForeignAddresses) {
+  const Endpoint foreign{*Address::parse(GetParam() == AF_INET ? "192.0.2.77" : "2001:db8::77"), 4711};
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    const Fd socket(::socket(GetParam(), type, 0));
+    EXPECT_EQ(bind_to(socket.raw(), foreign), EADDRNOTAVAIL);
+    EXPECT_EQ(bind_foreign_source(socket.raw(), foreign), 0);
+    EXPECT_EQ(*local_endpoint(socket.raw()), foreign);
+    const Fd second(::socket(GetParam(), type, 0));
+    EXPECT_EQ(bind_foreign_source(second.raw(), foreign), type == SOCK_STREAM ? 0 : EADDRINUSE);
+    const Fd third(::socket(GetParam(), type, 0));
+    EXPECT_EQ(bind_foreign_source(third.raw(), {foreign.address, 0}), 0);
+    EXPECT_EQ(*local_endpoint(third.raw()), (Endpoint{foreign.address, 0}));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(OfBothFamilies, Sockets, ::testing::Values(AF_INET, AF_INET6),
                          [](const auto& family) { return std::string(family_name(family.param)); });
 

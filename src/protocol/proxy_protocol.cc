@@ -12,9 +12,8 @@ namespace {
 
 constexpr auto signature =
     std::to_array<std::uint8_t>({0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a});
-constexpr std::size_t fixed_size = 16;                                                            // of version 2
-constexpr std::size_t shortest_header = std::string_view("PROXY UNKNOWN\r\n").size();             // of either version
-constexpr std::array<std::uint8_t, 12> mapped_prefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};  // RFC 4291, 2.5.5.2
+constexpr std::size_t fixed_size = 16;                                                 // of version 2
+constexpr std::size_t shortest_header = std::string_view("PROXY UNKNOWN\r\n").size();  // of either version
 
 enum Command : std::uint8_t { local = 0x20, proxied = 0x21 };
 enum Family : std::uint8_t { unspecified = 0, inet = 1, inet6 = 2, local_socket = 3 };
@@ -28,20 +27,6 @@ Answer refuse_line() { return refuse("malformed line"); }
 
 bool is_ipv4(const ProxiedConnection& connection) {
   return connection.client.family() == AF_INET && connection.destination.family() == AF_INET;
-}
-
-Address mapped(const Address& address) {
-  if (address.family() == AF_INET6) return address;
-  std::array<std::uint8_t, 16> bytes;
-  std::ranges::copy(mapped_prefix, bytes.begin());
-  std::copy_n(address.bytes(), 4, bytes.begin() + mapped_prefix.size());
-  return Address::from_bytes(AF_INET6, bytes.data());
-}
-
-Address unmapped(const Address& address) {
-  if (address.family() == AF_INET || !std::equal(mapped_prefix.begin(), mapped_prefix.end(), address.bytes()))
-    return address;
-  return Address::from_bytes(AF_INET, address.bytes() + mapped_prefix.size());
 }
 
 // Version 1 knows groups of hexadecimal digits only, where inet_ntop(3) writes some addresses with a dotted end.
@@ -82,7 +67,7 @@ bool take_word(std::string_view& rest, std::string_view& word) {
 bool parse_address(std::string_view text, int family, Address& address) {
   const Result<Address> parsed = Address::parse(text);
   if (!parsed || parsed->family() != family) return false;
-  address = unmapped(*parsed);
+  address = parsed->unmapped();
   return true;
 }
 
@@ -160,7 +145,7 @@ bool are_tlvs(Bytes bytes) {
 ProxiedConnection read_block(Bytes block, int family) {
   const std::size_t size = family == AF_INET ? 4 : 16;
   const auto endpoint = [&](std::size_t which) {
-    return Endpoint{unmapped(Address::from_bytes(family, block.data() + which * size)),
+    return Endpoint{Address::from_bytes(family, block.data() + which * size).unmapped(),
                     static_cast<std::uint16_t>(number_at(block, 2 * size + which * 2))};
   };
   return {endpoint(0), endpoint(1)};
@@ -194,7 +179,7 @@ Answer parse_v2(Bytes so_far, std::optional<ProxiedConnection>& connection) {
 
 std::vector<std::uint8_t> proxy_header_v1(const ProxiedConnection& connection) {
   const auto text = [&](const Endpoint& endpoint) {
-    return line_text(is_ipv4(connection) ? endpoint.address : mapped(endpoint.address));
+    return line_text(is_ipv4(connection) ? endpoint.address : endpoint.address.mapped());
   };
   const std::string line =
       fmt::format("PROXY TCP{} {} {} {} {}\r\n", is_ipv4(connection) ? 4 : 6, text(connection.client),
@@ -209,7 +194,7 @@ std::vector<std::uint8_t> proxy_header_v2(const ProxiedConnection& connection, c
   header.push_back(static_cast<std::uint8_t>((is_ipv4(connection) ? inet : inet6) << 4 | stream));
   append(header, std::size_t{0});  // the length, once it is known
   for (const Endpoint* endpoint : {&connection.client, &connection.destination})
-    append(header, is_ipv4(connection) ? endpoint->address : mapped(endpoint->address));
+    append(header, is_ipv4(connection) ? endpoint->address : endpoint->address.mapped());
   append(header, std::size_t{connection.client.port});
   append(header, std::size_t{connection.destination.port});
   append(header, authority, tlvs.authority.size() <= 255 ? tlvs.authority : std::string_view());

@@ -17,7 +17,7 @@ from support.runner import TAKE_TCP, Runner  # noqa: E402
 
 _TOOLS = (
     "ip", "nft", "tc", "ss", "strace", "setpriv", "dig", "dnsmasq", "iperf3", "curl", "openssl", "nginx", "haproxy",
-    "microsocks", "danted", "tinyproxy", "smtpd",
+    "microsocks", "danted", "tinyproxy", "smtpd", "socat", "nc", "busybox", "websocketd",
 )  # fmt: skip
 _CONGESTION = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 _CONGESTION_BEFORE = "/run/limpid-tests-congestion-control"
