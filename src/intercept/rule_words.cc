@@ -47,8 +47,8 @@ void add_prefix_sets(const Plan& plan, Table& table) {
 
 }  // namespace
 
-std::string text_of(const Table& table, std::string_view name, std::string_view flags) {
-  std::string text = fmt::format("table inet {} {{\n{}", name, flags);
+std::string text_of(const Table& table, std::string_view name, std::string_view head) {
+  std::string text = fmt::format("table {} {{\n{}", name, head);
   for (const Set& set : table.sets) text += fmt::format("\tset {} {{ {} }}\n", set.name, set.body);
   for (const Chain& chain : table.chains) {
     text += fmt::format("\tchain {} {{\n", chain.name);
@@ -71,6 +71,23 @@ std::string give(Mark mark) {
   return fmt::format("meta mark set meta mark & 0x{:08x} | 0x{:08x}", ~mark.mask, mark.bits);
 }
 
+std::string divert(const Plan& plan, const Conditions& conditions) {
+  return fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
+                     give(plan.settings.mark));
+}
+
+std::string tproxy(const Plan& plan, int family, Protocol proto) {
+  const Words word = words(family);
+  return fmt::format("meta nfproto ipv{} meta l4proto {} tproxy {} to {}", word.digit,
+                     proto == Protocol::tcp ? "tcp" : "udp", word.ip, plan.listener(family).text());
+}
+
+std::string last_ack(const Plan& plan, const Conditions& conditions, int family) {
+  const Words word = words(family);
+  return fmt::format("tcp flags & (syn | rst | fin | ack) == ack {} @handshakes{} {} {}", word.connection, word.digit,
+                     tproxy(plan, family), divert(plan, conditions));
+}
+
 std::string ports(const std::vector<PortRange>& ranges) {
   Lines texts;
   for (const PortRange& range : ranges) texts.push_back(range.text());
@@ -87,7 +104,7 @@ Set learnt_set(std::string_view name, int family, std::string_view key, std::str
           fmt::format("typeof {}; size {}; flags dynamic,timeout; timeout {};", key, learnt_size, timeout)};
 }
 
-void add_common_sets(const Plan& plan, Table& table) {
+void add_common_sets(const Plan& plan, PortSets port_sets, Table& table) {
   const Intercept& settings = plan.settings;
   if (!settings.interfaces.empty()) {
     const std::string names = fmt::format("\"{}\"", fmt::join(settings.interfaces, "\", \""));
@@ -97,8 +114,10 @@ void add_common_sets(const Plan& plan, Table& table) {
     table.sets.push_back(has_pattern ? interval_set("clients", "ifname", names)
                                      : Set{"clients", fmt::format("type ifname; elements = {{ {} }};", names)});
   }
-  table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings.tcp)));
-  if (!settings.udp.empty()) table.sets.push_back(interval_set("udp_ports", "inet_service", ports(settings.udp)));
+  if (port_sets == PortSets::wanted) {
+    table.sets.push_back(interval_set("tcp_ports", "inet_service", ports(settings.tcp)));
+    if (!settings.udp.empty()) table.sets.push_back(interval_set("udp_ports", "inet_service", ports(settings.udp)));
+  }
   // A named set: libnftables 1.0.6 crashes when it lists an anonymous one whose elements the kernel will not tell.
   table.sets.push_back({"not_routed", "type fib_addrtype; elements = { local, broadcast, multicast, anycast };"});
   add_prefix_sets(plan, table);
@@ -168,7 +187,7 @@ void jump_to_kernel_rules(const Plan& plan, Protocol proto, Lines& rules) {
 // Ours are left alone, else a session would be its own client: by mark, and by uid should a socket ever lack it.
 void add_own_exceptions(const Plan& plan, Lines& rules) {
   rules.push_back(fmt::format("{} accept", has("meta mark", plan.settings.local_mark)));
-  rules.push_back(fmt::format("meta skuid {} accept", plan.worker_uid));
+  if (plan.worker_uid) rules.push_back(fmt::format("meta skuid {} accept", *plan.worker_uid));
   if (plan.cgroup)
     rules.push_back(fmt::format("socket cgroupv2 level {} \"{}\" accept", plan.cgroup->level, plan.cgroup->path));
 }

@@ -28,7 +28,8 @@ struct Table {
   std::vector<Chain> chains;
 };
 
-[[nodiscard]] std::string text_of(const Table& table, std::string_view name, std::string_view flags);
+// `name`: with its family, "inet limpid". `head`: lines behind the opening brace.
+[[nodiscard]] std::string text_of(const Table& table, std::string_view name, std::string_view head);
 
 // The words for a family. `ip` is the protocol's name in expressions, `digit` ends the names of its sets.
 struct Words {
@@ -43,11 +44,22 @@ struct Words {
 
 inline constexpr std::string_view new_connection = "tcp flags & (syn | ack) == syn";
 
+// The conntrack zone of the clients' side. Both legs of a session have the same addresses and ports; in one zone
+// conntrack would take them for one connection, and masquerade would leave the second leg alone.
+inline constexpr int clients_zone = 5300;
+
 // Expressions about a mark; `subject` is "meta mark" or "socket mark".
 [[nodiscard]] std::string has(std::string_view subject, Mark mark);
 [[nodiscard]] std::string lacks(std::string_view subject, Mark mark);
 // The other bits stay as they are: they may be somebody else's.
 [[nodiscard]] std::string give(Mark mark);
+// What becomes of packets for sockets of the proxy's on the clients' side: delivered here.
+[[nodiscard]] std::string divert(const Plan& plan, const Conditions& conditions);
+// "meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001". Without a listener tproxy does not match: the
+// packet goes on.
+[[nodiscard]] std::string tproxy(const Plan& plan, int family, Protocol proto = Protocol::tcp);
+// A bare ACK of a handshake that @handshakes remembers.
+[[nodiscard]] std::string last_ack(const Plan& plan, const Conditions& conditions, int family);
 
 [[nodiscard]] std::string ports(const std::vector<PortRange>& ranges);  // "80, 8000-8999"
 inline constexpr std::string_view is_from_a_client = "iifname @clients";
@@ -56,8 +68,9 @@ inline constexpr std::string_view is_from_a_client = "iifname @clients";
 // A set of connections, or of whatever else `key` names of a packet, that the packets themselves fill.
 [[nodiscard]] Set learnt_set(std::string_view name, int family, std::string_view key, std::string_view timeout);
 
-// @clients, @tcp_ports, @udp_ports, and the bypass sets that are not empty.
-void add_common_sets(const Plan& plan, Table& table);
+// @clients, @tcp_ports and @udp_ports if they are wanted, and the bypass sets that are not empty.
+enum class PortSets { wanted, left_out };
+void add_common_sets(const Plan& plan, PortSets port_sets, Table& table);
 
 // What is never taken: connections to this machine itself, what has no single receiver, and what the user left out.
 void add_exceptions(const Plan& plan, Lines& rules);

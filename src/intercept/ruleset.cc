@@ -6,6 +6,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "intercept/foreign_rules.h"
 #include "intercept/guard.h"
 #include "intercept/local_rules.h"
 #include "intercept/rule_words.h"
@@ -16,10 +17,6 @@ namespace limpid {
 using namespace rules;
 
 namespace {
-
-// The conntrack zone of the clients' side. Both legs of a session have the same addresses and ports; in one zone
-// conntrack would take them for one connection, and masquerade would leave the second leg alone.
-constexpr int clients_zone = 5300;
 
 // Our upstream sockets carry own_mark alone; listeners, and with them accepted, request and TIME_WAIT sockets, both.
 std::string mark_of_socket(const Intercept& settings) {
@@ -32,14 +29,6 @@ std::string of_accepted(const Intercept& settings) {
 
 constexpr std::string_view of_a_connection = "meta l4proto { tcp, icmp, ipv6-icmp }";
 
-// "meta l4proto tcp tproxy ip to 127.0.0.1:40001", once a family. Without a listener tproxy does not match: the packet
-// goes on.
-std::string tproxy(const Plan& plan, int family) {
-  const Words word = words(family);
-  return fmt::format("meta nfproto ipv{} meta l4proto tcp tproxy {} to {}:{}", word.digit, word.ip, word.loopback,
-                     plan.ports.of(family));
-}
-
 // ---- The clients' side: before conntrack, so that the zone can be chosen here.
 
 Chain clients_chain(const Plan& plan, const Conditions& conditions) {
@@ -51,9 +40,11 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   // Flows that the kernel has come first, for their packets are to pay least; but a datagram that is on its way in from
   // here when its flow is handed over still has to come to us. With conntrack, answers have the client's address later
   // only, and the chain "udp_answers" asks for them.
-  if (plan.settings.local) chain.rules.push_back(from_here);
+  const bool is_first = plan.settings.local || plan.is_foreign();
+  if (is_first) chain.rules.push_back(from_here);
+  if (plan.is_foreign()) leave_what_is_taken(plan, chain.rules);
   if (!conditions.zones) add_direct(plan, chain.rules);
-  if (!plan.settings.local) chain.rules.push_back(from_here);
+  if (!is_first) chain.rules.push_back(from_here);
   const bool has_udp = !plan.settings.udp.empty(), has_clients = !plan.settings.interfaces.empty();
   const std::string_view then = conditions.is_one_hook() ? "jump" : "goto";
   if (has_udp && has_clients)
@@ -71,12 +62,6 @@ Chain from_here_chain(const Plan& plan) {
   if (!plan.settings.udp.empty()) chain.rules.push_back("meta l4proto udp goto udp_from_here");
   for (const int family : families(plan)) chain.rules.push_back(tproxy(plan, family) + " accept");
   return chain;
-}
-
-// What becomes of packets for sockets of ours on this side: delivered here.
-std::string divert(const Plan& plan, const Conditions& conditions) {
-  return fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
-                     give(plan.settings.mark));
 }
 
 // For packets of a transparent socket that has no mark of ours.
@@ -103,11 +88,7 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions) {
   if (conditions.cookies) {
     rules.push_back(fmt::format("socket wildcard 0 {} return", lacks("socket mark", settings.own_mark)));
     rules.push_back("# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.");
-    for (const int family : families(plan)) {
-      const Words word = words(family);
-      rules.push_back(fmt::format("tcp flags & (syn | rst | fin | ack) == ack {} @handshakes{} {} {}", word.connection,
-                                  word.digit, tproxy(plan, family), divert(plan, conditions)));
-    }
+    for (const int family : families(plan)) rules.push_back(last_ack(plan, conditions, family));
   }
   return {"from_clients", "", std::move(rules)};
 }
@@ -135,7 +116,9 @@ Chain zone_chain(const Plan& plan) {
 
 // ---- The servers' side: after conntrack, which tells the socket look-up the address from before masquerade.
 
-Lines servers_rules(const Intercept& settings, std::string_view unmarked) {
+Lines servers_rules(const Plan& plan, std::string_view unmarked) {
+  if (plan.is_foreign()) return foreign_servers_rules(plan);
+  const Intercept& settings = plan.settings;
   Lines rules = {
       "# Divert: sessions of ours, and ICMP errors about them.",
       fmt::format("{} == {} {} accept", mark_of_socket(settings), of_upstream(settings), give(settings.mark))};
@@ -149,18 +132,21 @@ Lines servers_rules(const Intercept& settings, std::string_view unmarked) {
 // Behind a hook of its own the packets of the clients' side come by as well.
 void add_servers_hook(const Plan& plan, std::string name, std::string_view priority, Lines first, Table& table) {
   const Intercept& settings = plan.settings;
-  first.push_back(fmt::format("{} return", has("meta mark", settings.mark)));
+  if (plan.is_foreign())
+    leave_what_is_taken(plan, first);
+  else
+    first.push_back(fmt::format("{} return", has("meta mark", settings.mark)));
   first.push_back("meta l4proto != { tcp, icmp, ipv6-icmp } return");
-  std::ranges::move(servers_rules(settings, "servers_unmarked"), std::back_inserter(first));
+  std::ranges::move(servers_rules(plan, "servers_unmarked"), std::back_inserter(first));
   table.chains.push_back({std::move(name), fmt::format("type filter hook prerouting priority {};", priority), first});
 }
 
 void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
   if (conditions.is_one_hook()) {
-    table.chains.push_back({"servers", "", servers_rules(plan.settings, "divert_unmarked")});
+    table.chains.push_back({"servers", "", servers_rules(plan, "divert_unmarked")});
     return;
   }
-  if (plan.settings.is_wanted())
+  if (plan.settings.is_wanted() && !plan.is_foreign())
     table.chains.push_back(unmarked_chain(plan, "servers_unmarked", give(plan.settings.mark) + " accept"));
   Lines udp;
   if (!plan.settings.udp.empty())
@@ -188,34 +174,40 @@ Table table_of(const Plan& plan, const Conditions& conditions) {
     if (plan.steers_answers()) add_local_chains(plan, table);
     return table;
   }
-  add_common_sets(plan, table);
+  add_common_sets(plan, plan.is_foreign() ? PortSets::left_out : PortSets::wanted, table);
   // The ports again, but only while we take new connections; @tcp_ports is for sessions that live.
   table.sets.push_back(interval_set("take_tcp", "inet_service", conditions.taking ? ports(plan.settings.tcp) : ""));
   if (conditions.cookies)
     for (const int family : families(plan))
       table.sets.push_back(learnt_set("handshakes", family, words(family).connection, "10s"));
   add_kernel_rules(plan, Protocol::tcp, table);
-  if (!plan.settings.udp.empty()) add_udp(plan, conditions, clients_zone, table);
+  const bool is_foreign = plan.is_foreign(), has_udp = !plan.settings.udp.empty();
+  if (has_udp && is_foreign) add_foreign_udp(plan, conditions, table);
+  if (has_udp && !is_foreign) add_udp(plan, conditions, table);
   table.chains.push_back(syn_chain(plan, conditions));
-  table.chains.push_back({"divert", "", {divert(plan, conditions)}});
-  table.chains.push_back(unmarked_chain(plan, "divert_unmarked", divert(plan, conditions)));
-  table.chains.push_back(from_clients_chain(plan, conditions));
+  if (is_foreign) {
+    add_foreign_from_clients(plan, conditions, table);
+  } else {
+    table.chains.push_back({"divert", "", {divert(plan, conditions)}});
+    table.chains.push_back(unmarked_chain(plan, "divert_unmarked", divert(plan, conditions)));
+    table.chains.push_back(from_clients_chain(plan, conditions));
+  }
   table.chains.push_back(from_here_chain(plan));
   add_servers(plan, conditions, table);
   table.chains.push_back(clients_chain(plan, conditions));
-  if (conditions.zones) table.chains.push_back(zone_chain(plan));
+  if (conditions.zones && !is_foreign) table.chains.push_back(zone_chain(plan));
+  if (conditions.zones && is_foreign && !plan.settings.interfaces.empty()) table.chains.push_back(foreign_zone_chain());
   if (plan.settings.local || plan.steers_answers()) add_local_chains(plan, table);
   return table;
 }
 
-constexpr std::string_view owned = "\tflags owner;\n";
-
 // Empties and fills @take_tcp and @take_udp.
 std::string retake(const Plan& plan, bool taking) {
   if (!plan.settings.is_wanted()) return {};
-  std::string text = "flush set inet limpid take_tcp\n";
+  const std::string table = plan.whose.table();
+  std::string text = fmt::format("flush set {} take_tcp\n", table);
   if (taking && !plan.settings.tcp.empty())
-    text += fmt::format("add element inet limpid take_tcp {{ {} }}\n", ports(plan.settings.tcp));
+    text += fmt::format("add element {} take_tcp {{ {} }}\n", table, ports(plan.settings.tcp));
   return text + retake_udp(plan, taking);
 }
 
@@ -224,7 +216,7 @@ bool has_set(const Table& table, const Set& set) { return std::ranges::find(tabl
 }  // namespace
 
 std::string ruleset(const Plan& plan, const Conditions& conditions) {
-  return text_of(table_of(plan, conditions), "limpid", owned);
+  return text_of(table_of(plan, conditions), plan.whose.table(), plan.whose.head());
 }
 
 std::string transition(const Wanted& from, const Wanted& to) {
@@ -236,12 +228,13 @@ std::string transition(const Wanted& from, const Wanted& to) {
   // what the packets have taught us.
   const Table before = table_of(from.plan, from.conditions);
   Table after = table_of(to.plan, to.conditions);
-  std::string text = "flush table inet limpid\n";
-  for (const Chain& chain : before.chains) text += fmt::format("delete chain inet limpid {}\n", chain.name);
+  const std::string name = to.plan.whose.table();
+  std::string text = fmt::format("flush table {}\n", name);
+  for (const Chain& chain : before.chains) text += fmt::format("delete chain {} {}\n", name, chain.name);
   for (const Set& set : before.sets)
-    if (!has_set(after, set)) text += fmt::format("delete set inet limpid {}\n", set.name);
+    if (!has_set(after, set)) text += fmt::format("delete set {} {}\n", name, set.name);
   std::erase_if(after.sets, [&](const Set& set) { return has_set(before, set); });
-  return text + text_of(after, "limpid", owned) + retake(to.plan, to.conditions.taking);
+  return text + text_of(after, name, to.plan.whose.head()) + retake(to.plan, to.conditions.taking);
 }
 
 std::string describe(const Plan& plan, const Conditions& conditions) {
