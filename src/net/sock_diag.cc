@@ -193,8 +193,8 @@ Result<std::vector<ListeningSocket>> listening_sockets(int protocol, std::uint16
     const auto answers = dump(*netlink, family, {}, states, protocol);
     if (!answers) return failure_in(fmt::format("list {} sockets that listen", family_name(family)), answers);
     for (const NetlinkAnswer& answer : *answers)
-      if (ListeningSocket socket = listening_socket_of(answer); socket.local.port == port)
-        sockets.push_back(std::move(socket));
+      if (const ListeningSocket socket = listening_socket_of(answer); socket.local.port == port)
+        sockets.push_back(socket);
   }
   return sockets;
 }

@@ -170,10 +170,10 @@ TEST_P(BorrowedSocket, InTimeWaitIsForgottenAndThisMachinesOwnIsNot) {
     return at.port;
   };
   const std::uint16_t own = leave_time_wait(Address::loopback(family));
-  // It leads here for as long as the connection lives.
-  shell("ip route add local " + borrowed + " dev lo");
+  // This machine's for as long as the connection lives.
+  shell("ip address add " + borrowed + " dev lo" + (family == AF_INET6 ? " nodad" : ""));
   const std::uint16_t foreign = leave_time_wait(*Address::parse(borrowed));
-  shell("ip route del local " + borrowed + " dev lo");
+  shell("ip address del " + borrowed + (family == AF_INET6 ? "/128" : "/32") + " dev lo");
   EXPECT_EQ(*destroy_borrowed_time_wait({{1, 1}}), Destroyed{});
   EXPECT_EQ(destroy_borrowed_time_wait({{own, own}, {foreign, foreign}})->destroyed, 1U);
 }
