@@ -6,11 +6,12 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <deque>
 #include <optional>
 
 #include "api/control.h"
 #include "cli/demo.h"
+#include "cli/key_options.h"
+#include "cli/rules_command.h"
 #include "cli/verbs.h"
 #include "config/load.h"
 #include "daemon/supervisor.h"
@@ -19,13 +20,6 @@
 
 namespace limpid {
 namespace {
-
-// A key of the configuration as an option; what it was given, if it was.
-struct KeyOption {
-  const Key* key;
-  CLI::Option* option = nullptr;
-  std::vector<std::string> values{};
-};
 
 struct CommandLine {
   std::string config_file;
@@ -36,7 +30,7 @@ struct CommandLine {
   DecideOptions flow;
   RedirectOptions redirect;
   ExecOptions exec;
-  std::deque<KeyOption> keys;  // CLI11 keeps references to the values
+  KeyOptions keys;
 };
 
 void add_config_file(CLI::App& verb, CommandLine& line) {
@@ -48,19 +42,8 @@ void add_control_socket(CLI::App& verb, CommandLine& line) {
   verb.add_option("--socket", line.control_socket, "The control socket")->type_name("PATH")->capture_default_str();
 }
 
-// One option a key; it overrides the file's value.
 void add_keys(CLI::App& verb, CommandLine& line) {
-  for (const Key& key : config_keys()) {
-    KeyOption& entry = line.keys.emplace_back(KeyOption{.key = &key});
-    const std::string name(key.option);
-    const std::string help = std::string(key.help) + " (" + std::string(key.path) + ")";
-    entry.option = verb.add_option(name, entry.values, help)->group("Keys of the configuration");
-    entry.option->type_name(std::string(key.placeholder));
-    if (key.is_list())
-      entry.option->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    else
-      entry.option->expected(key.is_flag() ? 0 : 1, 1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  }
+  line.keys.add_to(verb, [](const Key&) { return true; });
 }
 
 // As tcprdr(1) has them.
@@ -82,23 +65,14 @@ void add_redirect(CLI::App& verb, CommandLine& line) {
 
 // The configuration of file and command line.
 std::expected<Config, ConfigErrors> load(const CommandLine& line) {
-  Overrides overrides;
-  for (const KeyOption& entry : line.keys)
-    if (entry.option->count() > 0) {
-      // CLI11 gives an option that may go without a value an empty one.
-      const bool bare_flag = entry.key->is_flag() && entry.values == std::vector<std::string>{""};
-      overrides.push_back({entry.key, bare_flag ? std::vector<std::string>{} : entry.values});
-    }
-  return load_config(line.config_file.empty() ? std::nullopt : std::optional(line.config_file), overrides);
+  return load_config(line.config_file.empty() ? std::nullopt : std::optional(line.config_file), line.keys.overrides());
 }
 
 // Nothing, and every error on standard error, if there are any.
 std::optional<Config> read_config(const CommandLine& line) {
   const std::expected<Config, ConfigErrors> config = load(line);
   if (config) return *config;
-  // Those with a place begin with it, as editors and people expect.
-  for (const ConfigError& error : config.error())
-    std::fprintf(stderr, "%s%s\n", error.place.name.empty() ? "limpid: " : "", error.text().c_str());
+  print_errors(config.error());
   return std::nullopt;
 }
 
@@ -129,7 +103,8 @@ int cut_command_off(int argc, char** argv, std::vector<std::string>& command) {
 
 int run_command_line(int argc, char** argv) {
   std::vector<std::string> command;
-  if (argc > 1 && std::string_view(argv[1]) == "exec") argc = cut_command_off(argc, argv, command);
+  if (argc > 1 && (argv[1] == std::string_view("exec") || argv[1] == std::string_view("rules")))
+    argc = cut_command_off(argc, argv, command);
   CLI::App app(
       "A transparent proxy for Linux: it takes connections and datagrams that were never addressed to it, serves them, "
       "and neither "
@@ -184,6 +159,8 @@ int run_command_line(int argc, char** argv) {
       ->type_name("ADDRESS[:PORT]");
   exec.add_flag("--bind-any", exec_line.exec.bind_any,
                 "It may bind any address, and TPROXY rules may lead to it; so it is without --source, too");
+  CLI::App& rules = *app.add_subcommand("rules", "Set the kernel up for a transparent proxy that is not limpid");
+  RulesCommand rules_command(rules);
   CLI::App& demo = *app.add_subcommand("demo", "Show it all on real traffic, in network namespaces of its own");
   CLI::App& worker = *app.add_subcommand("worker", "")->group("");    // started by `run` alone
   CLI::App& watcher = *app.add_subcommand("watcher", "")->group("");  // likewise
@@ -212,6 +189,7 @@ int run_command_line(int argc, char** argv) {
     exec_line.exec.command = std::move(command);
     return exec_verb(exec_line.exec);
   }
+  if (rules) return rules_command.run(std::move(command));
   if (demo) return run_demo({});
   if (worker) return run_worker();
   if (watcher) return run_watcher();

@@ -2,17 +2,25 @@
 // The verbs of the command line, one small file each. All return the exit status: 0; 1: the world refused, and one line
 // on standard error says what and what to do; 2: wrong usage or configuration.
 #pragma once
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/redirect.h"
 #include "config/config.h"
+#include "config/source.h"
 
 namespace limpid {
 
 inline constexpr int exit_refused = 1;
 inline constexpr int exit_usage = 2;
+
+// On standard error, a line each. Those with a place begin with it, as editors and people expect.
+inline void print_errors(const ConfigErrors& errors) {
+  for (const ConfigError& error : errors)
+    std::fprintf(stderr, "%s%s\n", error.place.name.empty() ? "limpid: " : "", error.text().c_str());
+}
 
 // Prints the kernel state that `run` would install. Touches nothing.
 [[nodiscard]] int check_verb(const Config& config);

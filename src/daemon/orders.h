@@ -3,10 +3,12 @@
 #pragma once
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 
 #include "account/counters.h"
 #include "daemon/udp_sockets.h"
+#include "intercept/plan.h"
 #include "net/address.h"
 #include "proxy/settings.h"
 
@@ -54,6 +56,8 @@ struct ProbeOrder {
 struct WatcherOrders {
   Account account;
   Mark own_mark;
+  std::uint8_t protocol = limpid_protocol;  // of Instance, likewise the name, which ends with a zero
+  std::array<char, longest_rules_name + 1> name{};
 };
 
 }  // namespace limpid

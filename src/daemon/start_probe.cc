@@ -16,7 +16,6 @@
 namespace limpid {
 namespace {
 
-// A socket that a local program could have, but for the mark that the output chain would have given its packets.
 Result<Fd> probe_socket(std::expected<Fd, int> fd, int family) {
   if (!fd) return errno_failure("socket", fd.error());
   // Not bind_source(): the port must be known before connect(2).
@@ -46,12 +45,6 @@ boost::asio::awaitable<Result<>> probe(boost::asio::io_context& io, Result<Fd> f
   if (std::string_view(answer, static_cast<std::size_t>(n)) != probe_answer)
     co_return failure("the probe was answered by somebody else");
   co_return worker.announce_probe(family, 0);
-}
-
-Result<> ask_by_connecting(int fd, const Endpoint& to) {
-  const int started = start_connect(fd, to);
-  if (started != 0 && started != EINPROGRESS) return errno_failure("connect", started);
-  return {};
 }
 
 Result<> ask_by_datagram(int fd, const Endpoint& to) {
@@ -108,20 +101,27 @@ Result<> probe_route(Fib& fib, const ifaddrs& entry, const Plan& plan) {
   if (!*delivered)
     return failure(
         fmt::format("{} is forwarded instead of delivered to limpid: a fib rule before priority {} decides first: see "
-                    "`ip rule`, and set intercept.priority to come before it",
+                    "`ip rule`, and set intercept.priority (--priority) to come before it",
                     context, plan.settings.priority - 1));
   return {};
 }
 
 }  // namespace
 
+Result<Fd> open_probe(int family, Mark mark) { return probe_socket(upstream_socket(family, mark), family); }
+
+Result<> ask_by_connecting(int fd, const Endpoint& to) {
+  const int started = start_connect(fd, to);
+  if (started != 0 && started != EINPROGRESS) return errno_failure("connect", started);
+  return {};
+}
+
 boost::asio::awaitable<Result<>> probe_rules(boost::asio::io_context& io, const Plan& plan, WorkerKeeper& worker,
                                              std::chrono::milliseconds patience) {
   const Clock::time_point until = Clock::now() + patience;
   const Mark mark = plan.settings.local_mark;
   for (const int family : families(plan)) {
-    const Result<> probed = co_await probe(io, probe_socket(upstream_socket(family, mark), family), family, worker,
-                                           until, ask_by_connecting);
+    const Result<> probed = co_await probe(io, open_probe(family, mark), family, worker, until, ask_by_connecting);
     if (!probed) co_return failure_in(fmt::format("probe of {}", family_name(family)), probed);
     if (plan.udp(family).request == 0) continue;
     const Result<> udp =

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "daemon/worker_keeper.h"
 #include "intercept/plan.h"
@@ -18,5 +19,10 @@ boost::asio::awaitable<Result<>> probe_rules(boost::asio::io_context& io, const 
                                              std::chrono::milliseconds patience);
 
 [[nodiscard]] Result<> probe_routes(const Plan& plan);
+
+// A socket that a local program could have, but for the mark that the output chain would have given its packets; and a
+// connection from it to where nobody is (probe_destination()), not waited for.
+[[nodiscard]] Result<Fd> open_probe(int family, Mark mark);
+[[nodiscard]] Result<> ask_by_connecting(int fd, const Endpoint& to);
 
 }  // namespace limpid

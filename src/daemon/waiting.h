@@ -62,19 +62,26 @@ class Watch {
 
   // True: readable, or at its end; false: not until then.
   boost::asio::awaitable<bool> readable(Clock::time_point until = Clock::time_point::max()) {
+    return wait(boost::asio::posix::descriptor_base::wait_read, until);
+  }
+  // Likewise; of a connection: it stands, or has been refused.
+  boost::asio::awaitable<bool> writable(Clock::time_point until) {
+    return wait(boost::asio::posix::descriptor_base::wait_write, until);
+  }
+  void cancel() { descriptor_.cancel(); }
+
+ private:
+  boost::asio::awaitable<bool> wait(boost::asio::posix::descriptor_base::wait_type what, Clock::time_point until) {
     timer_.expires_at(until);
     timer_.async_wait([this](boost::system::error_code cancelled) {
       if (!cancelled) descriptor_.cancel();
     });
     boost::system::error_code error;
-    co_await descriptor_.async_wait(boost::asio::posix::descriptor_base::wait_read,
-                                    boost::asio::redirect_error(boost::asio::use_awaitable, error));
+    co_await descriptor_.async_wait(what, boost::asio::redirect_error(boost::asio::use_awaitable, error));
     timer_.cancel();
     co_return !error;
   }
-  void cancel() { descriptor_.cancel(); }
 
- private:
   boost::asio::posix::stream_descriptor descriptor_;
   boost::asio::steady_timer timer_;
 };

@@ -31,10 +31,10 @@ struct Duty {
 };
 
 // A guard that stands already is from before this start, or its limpid has been ready before this watcher came.
-Result<GuardFate> guard_fate() {
+Result<GuardFate> guard_fate(const Instance& whose) {
   Result<Nft> nft = Nft::open();
   if (!nft) return std::unexpected(nft.error());
-  const Result<Holder> holder = holder_of(*nft, "inet limpid_guard");
+  const Result<Holder> holder = holder_of(*nft, whose.guard());
   if (!holder) return std::unexpected(holder.error());
   return *holder == Holder::none ? GuardFate::remove : GuardFate::keep;
 }
@@ -62,7 +62,8 @@ Result<> run(const Channel& channel) {
   if (first->fds.size() != 1) return failure("take the supervisor's orders: its pidfd is missing");
   if (Result<> confined = confine_watcher(orders->account); !confined)
     return failure_in("confine the watcher", confined);
-  const Result<GuardFate> fate = guard_fate();
+  const Instance whose{.name = orders->name.data(), .protocol = orders->protocol};
+  const Result<GuardFate> fate = guard_fate(whose);
   if (!fate) return failure_in("look for the guard", fate);
   Duty duty{.worker = {}, .guard = *fate};
   if (Result<> sent = channel.send(MessageKind::ready); !sent) return sent;
@@ -71,7 +72,7 @@ Result<> run(const Channel& channel) {
   if (!died || !*died) return died ? Result<>{} : std::unexpected(died.error());
   if (duty.worker.is_open()) has_ended(duty.worker, worker_dies_within);
   const Result<Removed> removed =
-      clean_up(orders->own_mark, duty.guard, std::chrono::milliseconds(supervisor_patience));
+      clean_up(orders->own_mark, duty.guard, std::chrono::milliseconds(supervisor_patience), whose);
   if (!removed) return failure_in("clean up after the supervisor", removed);
   for (const Error& error : removed->errors) std::fprintf(stderr, "limpid watcher: %s\n", error.what.c_str());
   std::fprintf(stderr, "limpid watcher: the supervisor died: removed %zu fib rules and routes, ended %lu sockets\n",

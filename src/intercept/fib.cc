@@ -180,8 +180,8 @@ Result<std::vector<FibRoute>> Fib::routes(int family, std::uint32_t table) {
   return routes;
 }
 
-Result<std::vector<FibRoute>> Fib::our_routes(int family) {
-  const auto answers = dump_routes(netlink_, family, 0, limpid_protocol);
+Result<std::vector<FibRoute>> Fib::our_routes(int family, std::uint8_t protocol) {
+  const auto answers = dump_routes(netlink_, family, 0, protocol);
   if (!answers) return std::unexpected(answers.error());
   std::vector<FibRoute> routes;
   for (const NetlinkAnswer& answer : *answers)

@@ -26,8 +26,8 @@ class Fib {
   [[nodiscard]] Result<std::vector<FibRule>> rules(int family);
   // The routes of one table, as far as their protocols go: whose they are. An empty table need not exist.
   [[nodiscard]] Result<std::vector<FibRoute>> routes(int family, std::uint32_t table);
-  // The routes in any table that are like ours and carry our protocol number.
-  [[nodiscard]] Result<std::vector<FibRoute>> our_routes(int family);
+  // The routes in any table that are like ours and carry that protocol number.
+  [[nodiscard]] Result<std::vector<FibRoute>> our_routes(int family, std::uint8_t protocol = limpid_protocol);
 
   // What the kernel would do with a packet that comes in there: look-up as for input, source validation included.
   struct Query {

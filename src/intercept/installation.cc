@@ -14,10 +14,11 @@
 namespace limpid {
 namespace {
 
+// Takes a table away whether or not it is there.
+std::string emptied(const std::string& table) { return fmt::format("add table {0}\ndelete table {0}\n", table); }
+
 // Creates the guard, or makes one that stands the way the plan wants it, without a moment in between.
-std::string renewed_guard(const Plan& plan) {
-  return "add table inet limpid_guard\ndelete table inet limpid_guard\n" + guard(plan);
-}
+std::string renewed_guard(const Plan& plan) { return emptied(plan.whose.guard()) + guard(plan); }
 
 Result<> without_output(const Result<std::string>& result, std::string_view context) {
   if (!result) return failure_in(context, result);
@@ -60,13 +61,13 @@ struct Installation::State {
 };
 
 Result<> Installation::State::do_all(std::chrono::milliseconds patience) {
-  if (Result<> claimed = claim(nft, patience); !claimed) return claimed;
+  if (Result<> claimed = claim(nft, patience, plan.whose); !claimed) return claimed;
   has_table = true;
 
-  const auto holder = holder_of(nft, "inet limpid_guard");
+  const auto holder = holder_of(nft, plan.whose.guard());
   if (!holder) return std::unexpected(holder.error());
   guard_is_adopted = *holder != Holder::none;
-  const Removed leftovers = remove_leftovers(nft, plan.settings.own_mark, GuardFate::keep);
+  const Removed leftovers = remove_leftovers(nft, plan.settings.own_mark, GuardFate::keep, plan.whose);
   destroyed = leftovers.sockets;
   if (!leftovers.errors.empty()) return std::unexpected(joined(leftovers.errors).in("remove what a dead limpid left"));
 
@@ -74,11 +75,12 @@ Result<> Installation::State::do_all(std::chrono::milliseconds patience) {
   const bool is_closed = plan.settings.without_us == WithoutUs::closed;
   if (is_closed)
     if (Result<> put = put_guard(); !put) return put;
-  if (Result<> filled = without_output(nft.run(ruleset(plan, conditions)), "fill the table inet limpid"); !filled)
+  if (Result<> filled = without_output(nft.run(ruleset(plan, conditions)), "fill the table " + plan.whose.table());
+      !filled)
     return filled;
   if (is_closed || !guard_is_adopted) return {};
   // The configuration was closed and is open now. Not before everything else has worked.
-  return without_output(nft.run("delete table inet limpid_guard\n"), "remove the guard");
+  return without_output(nft.run(fmt::format("delete table {}\n", plan.whose.guard())), "remove the guard");
 }
 
 Result<> Installation::State::add_fib() {
@@ -100,17 +102,17 @@ Result<> Installation::State::put_guard() {
 }
 
 Result<> Installation::State::read_guard_back() {
-  const auto listing = nft.list("table inet limpid_guard");
+  const auto listing = nft.list("table " + plan.whose.guard());
   if (!listing) return failure_in("read the guard back", listing);
   guard_listing = *listing;
   return {};
 }
 
 Result<bool> Installation::State::guard_is_intact() {
-  const auto holder = holder_of(nft, "inet limpid_guard");
+  const auto holder = holder_of(nft, plan.whose.guard());
   if (!holder) return std::unexpected(holder.error());
   if (*holder == Holder::none) return false;
-  const auto listing = nft.list("table inet limpid_guard");
+  const auto listing = nft.list("table " + plan.whose.guard());
   return listing && *listing == guard_listing;
 }
 
@@ -132,11 +134,12 @@ void Installation::State::restore_fib(const std::vector<Thing>& wanted, const Re
 
 // Leaves the claimed table, empty: nobody else starts while we are taking back.
 void Installation::State::remove_table(Removed& removed) {
-  const auto emptied = nft.run("delete table inet limpid\ncreate table inet limpid { flags owner; }\n");
-  if (emptied)
-    removed.what.push_back("table inet limpid");
+  const std::string table = plan.whose.table();
+  const auto done = nft.run(fmt::format("delete table {0}\n{1}", table, text_of_claim(plan.whose)));
+  if (done)
+    removed.what.push_back("table " + table);
   else
-    removed.errors.push_back(emptied.error().in("empty the table inet limpid"));
+    removed.errors.push_back(done.error().in("empty the table " + table));
 }
 
 void Installation::State::remove_fib(Removed& removed) {
@@ -151,9 +154,9 @@ void Installation::State::remove_fib(Removed& removed) {
 }
 
 void Installation::State::remove_guard(Removed& removed) {
-  const auto result = nft.run("add table inet limpid_guard\ndelete table inet limpid_guard\n");  // gone already is fine
+  const auto result = nft.run(emptied(plan.whose.guard()));  // gone already is fine
   if (result)
-    removed.what.push_back("table inet limpid_guard");
+    removed.what.push_back("table " + plan.whose.guard());
   else
     removed.errors.push_back(result.error().in("remove the guard"));
   has_guard = false;
@@ -197,9 +200,10 @@ Result<> Installation::change(const Plan& plan, const Conditions& conditions) {
   std::string text = transition({state_->plan, state_->conditions}, {plan, conditions});
   const bool is_closed = plan.settings.without_us == WithoutUs::closed;
   if (!same_plan && is_closed) text += renewed_guard(plan);
-  if (!same_plan && !is_closed && state_->has_guard) text += "delete table inet limpid_guard\n";
+  if (!same_plan && !is_closed && state_->has_guard) text += fmt::format("delete table {}\n", plan.whose.guard());
   if (!text.empty())
-    if (Result<> done = without_output(state_->nft.run(text), "change the table inet limpid"); !done) return done;
+    if (Result<> done = without_output(state_->nft.run(text), "change the table " + plan.whose.table()); !done)
+      return done;
   state_->plan = plan;
   state_->conditions = conditions;
   if (same_plan) return {};
@@ -221,7 +225,7 @@ Result<std::vector<std::string>> Installation::restore() {
     if (!intact) errors.push_back(intact.error());
     if (intact && !*intact) {
       if (const Result<> put = state_->put_guard(); put)
-        restored.push_back("table inet limpid_guard");
+        restored.push_back("table " + state_->plan.whose.guard());
       else
         errors.push_back(put.error());
     }
@@ -244,14 +248,12 @@ Removed Installation::withdraw(GuardFate guard_fate) {
   if (!state_->has_table) return removed;
   state_->remove_table(removed);
   // Behind the table, so that no packet makes new ones; before the fib rules, so that the last resets find their way.
-  if (const auto destroyed = destroy_tcp_sockets(state_->plan.settings.own_mark); destroyed)
-    removed.sockets = *destroyed;
-  else
-    removed.errors.push_back(destroyed.error());
+  destroy_sockets(state_->plan.settings.own_mark, removed);
   state_->remove_fib(removed);
   if (state_->has_guard && guard_fate == GuardFate::remove) state_->remove_guard(removed);
-  const auto let_go = state_->nft.run("delete table inet limpid\n");
-  if (!let_go) removed.errors.push_back(let_go.error().in("let go of the table inet limpid"));
+  const std::string table = state_->plan.whose.table();
+  const auto let_go = state_->nft.run(fmt::format("delete table {}\n", table));
+  if (!let_go) removed.errors.push_back(let_go.error().in("let go of the table " + table));
   state_->has_table = false;
   return removed;
 }
@@ -266,8 +268,8 @@ std::vector<std::string> Installation::lines() const {
   std::vector<std::string> result;
   for (const FibRoute& route : state_->routes) result.push_back("ip " + route.text());
   for (const FibRule& rule : state_->rules) result.push_back("ip " + rule.text());
-  if (state_->has_guard) result.push_back("table inet limpid_guard");
-  if (state_->has_table) result.push_back("table inet limpid { flags owner; }");
+  if (state_->has_guard) result.push_back("table " + state_->plan.whose.guard());
+  if (state_->has_table) result.push_back(fmt::format("table {} {{ flags owner; }}", state_->plan.whose.table()));
   return result;
 }
 

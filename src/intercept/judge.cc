@@ -103,7 +103,7 @@ std::vector<std::string> drops(const std::vector<NftChain>& chains, std::string_
 
 }  // namespace
 
-std::vector<NftChain> parse_ruleset(std::string_view listing) {
+std::vector<NftChain> parse_ruleset(std::string_view listing, const Instance& whose) {
   std::vector<NftChain> chains;
   std::string family, table, rule;
   bool in_chain = false;
@@ -129,8 +129,12 @@ std::vector<NftChain> parse_ruleset(std::string_view listing) {
       chains.back().rules.push_back(rule);
     rule.clear();
   }
-  std::erase_if(chains, [](const NftChain& chain) {
-    return chain.family == "inet" && (chain.table == "limpid" || chain.table == "limpid_guard");
+  std::erase_if(chains, [&](const NftChain& chain) {
+    const std::string name = fmt::format("{} {}", chain.family, chain.table);
+    if (name == whose.table() || name == whose.guard()) return true;
+    // Other set-ups for proxies use other values of the same bits; their fib rules tell which.
+    return whose.is_foreign() && chain.family == "inet" &&
+           (chain.table.starts_with(rules_table) || chain.table.starts_with(rules_guard));
   });
   return chains;
 }
@@ -148,16 +152,29 @@ std::vector<std::string> mark_conflicts(const std::vector<NftChain>& chains, con
   return conflicts;
 }
 
-std::vector<std::string> fib_conflicts(const std::vector<FibRule>& rules, const Intercept& settings) {
+namespace {
+
+// Set-ups for proxies share the bits of their marks: each has values of its own.
+bool is_another_value(const FibRule& rule, Mark mark, const Instance& whose) {
+  const bool is_of_a_set_up =
+      rule.protocol >= first_rules_protocol && rule.protocol < first_rules_protocol + most_rules;
+  return whose.is_foreign() && is_of_a_set_up && rule.mark.mask == mark.mask && rule.mark.bits != mark.bits;
+}
+
+}  // namespace
+
+std::vector<std::string> fib_conflicts(const std::vector<FibRule>& rules, const Intercept& settings,
+                                       const Instance& whose) {
   constexpr std::uint32_t whole = 0xffffffff;
   std::vector<std::string> conflicts;
   for (const FibRule& rule : rules) {
-    if (rule.protocol == limpid_protocol) continue;
+    if (rule.protocol == whose.protocol) continue;
     const std::string what = "ip " + rule.text();
     // A whole mark is compared: only the bits that are set say whose they are.
     const std::uint32_t bits = rule.mark.mask == whole ? rule.mark.bits : rule.mark.bits | rule.mark.mask;
     for (const NamedMark& named : marks_of(settings))
-      if ((bits & named.mark.mask) != 0) conflicts.push_back(mark_sentence("a fib rule", named, what));
+      if ((bits & named.mark.mask) != 0 && !is_another_value(rule, named.mark, whose))
+        conflicts.push_back(mark_sentence("a fib rule", named, what));
     if (rule.priority + 1 >= settings.priority && rule.priority <= settings.priority + 1)
       conflicts.push_back(
           fmt::format("a fib rule has priority {} (\"{}\"), of which limpid needs {} to {}: choose others "
@@ -167,9 +184,10 @@ std::vector<std::string> fib_conflicts(const std::vector<FibRule>& rules, const 
   return conflicts;
 }
 
-std::vector<std::string> route_conflicts(const std::vector<FibRoute>& routes, const Intercept& settings) {
+std::vector<std::string> route_conflicts(const std::vector<FibRoute>& routes, const Intercept& settings,
+                                         const Instance& whose) {
   for (const FibRoute& route : routes)
-    if (route.protocol != limpid_protocol)
+    if (route.protocol != whose.protocol)
       return {fmt::format(
           "route table {} has {} routes of somebody else (protocol {}): choose another with table (--table)",
           settings.table, family_name(route.family), route.protocol)};
@@ -178,6 +196,7 @@ std::vector<std::string> route_conflicts(const std::vector<FibRoute>& routes, co
 
 bool uses_conntrack(const std::vector<NftChain>& chains) {
   return std::ranges::any_of(chains, [](const NftChain& chain) {
+    if (chain.family == "inet" && chain.table.starts_with("limpid")) return false;
     return chain.hook.starts_with("type nat ") || std::ranges::any_of(chain.rules, [](const std::string& rule) {
              const auto words = words_of(rule);
              return std::ranges::any_of(words, [](std::string_view word) {

@@ -20,18 +20,22 @@ struct NftChain {
   bool operator==(const NftChain&) const = default;
 };
 
-// The chains of a listed ruleset but for our own two tables.
-[[nodiscard]] std::vector<NftChain> parse_ruleset(std::string_view listing);
+// The chains of a listed ruleset but for our own two tables: those of whose kernel state it is about. For a set-up for
+// another proxy, also without those of its like.
+[[nodiscard]] std::vector<NftChain> parse_ruleset(std::string_view listing, const Instance& whose = {});
 
 // Who else uses bits of our marks, and which key to change. A rule that only accepts what carries our mark is welcome.
 [[nodiscard]] std::vector<std::string> mark_conflicts(const std::vector<NftChain>& chains, const Intercept& settings);
 
 // Fib rules of others that use bits of our marks, or one of our priorities.
-[[nodiscard]] std::vector<std::string> fib_conflicts(const std::vector<FibRule>& rules, const Intercept& settings);
+[[nodiscard]] std::vector<std::string> fib_conflicts(const std::vector<FibRule>& rules, const Intercept& settings,
+                                                     const Instance& whose = {});
 
 // Routes of others in our table.
-[[nodiscard]] std::vector<std::string> route_conflicts(const std::vector<FibRoute>& routes, const Intercept& settings);
+[[nodiscard]] std::vector<std::string> route_conflicts(const std::vector<FibRoute>& routes, const Intercept& settings,
+                                                       const Instance& whose = {});
 
+// Whether others do: limpid's tables, whosever, have rules about it only where it is in use.
 [[nodiscard]] bool uses_conntrack(const std::vector<NftChain>& chains);
 // Whether packets that are forwarded meet a chain, whatever it does with them.
 [[nodiscard]] bool filters_forwarding(const std::vector<NftChain>& chains);

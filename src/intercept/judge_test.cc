@@ -99,6 +99,27 @@ TEST(Judge, FindsRoutesOfOthersInOurTable) {
                           "(--table)"));
 }
 
+TEST(Judge, SetUpsForProxiesShareTheirBitsByValues) {
+  const Instance web{.name = "web", .protocol = first_rules_protocol};
+  Intercept settings;
+  settings.own_mark = {};
+  settings.mark = {0x01000000, 0x0f000000};
+  settings.local_mark = {0x02000000, 0x0f000000};
+  FibRule other;
+  other.priority = 900;
+  other.mark = {0x03000000, 0x0f000000};
+  other.protocol = first_rules_protocol + 1;
+  EXPECT_THAT(fib_conflicts({other}, settings, web), IsEmpty());
+  other.mark.bits = 0x02000000;
+  EXPECT_THAT(fib_conflicts({other}, settings, web), ElementsAre(HasSubstr("(--local-mark)")));
+  other.mark = {0x03000000, 0x0f000000};
+  other.protocol = 4;  // anybody's
+  EXPECT_THAT(fib_conflicts({other}, settings, web), SizeIs(2));
+  const std::string like = "table inet limpid_rules_mail {\n\tchain c {\n\t\taccept\n\t}\n}\n";
+  EXPECT_THAT(parse_ruleset(like, web), IsEmpty());
+  EXPECT_THAT(parse_ruleset(like), SizeIs(1));
+}
+
 TEST(Judge, KnowsRulesThatNeedConntrack) {
   EXPECT_FALSE(uses_conntrack({chain_with("tcp dport 80 accept comment \"ct masquerade\"")}));
   for (const char* const rule : {"ct state established accept", "oifname \"wan0\" masquerade",

@@ -11,7 +11,7 @@ Chain local_chain(const Plan& plan) {
   const bool takes_udp = plan.settings.local && !plan.settings.udp.empty();
   if (takes_udp) rules.push_back("meta l4proto udp goto local_udp");
   rules.push_back("meta l4proto != tcp accept");
-  rules.push_back(fmt::format("{} goto ours", has("meta mark", plan.settings.own_mark)));
+  if (!plan.is_foreign()) rules.push_back(fmt::format("{} goto ours", has("meta mark", plan.settings.own_mark)));
   if (plan.settings.local) {
     add_own_exceptions(plan, rules);
     rules.push_back(fmt::format("{} goto local_syn", new_connection));
@@ -78,7 +78,7 @@ void add_local_chains(const Plan& plan, const Conditions& conditions, Table& tab
     table.sets.push_back(learnt_set("closing", family, words(family).connection, "10m"));
   }
   table.chains.push_back({"steer", "", {give(plan.settings.local_mark) + " accept"}});
-  table.chains.push_back(ours_chain(plan));
+  if (!plan.is_foreign()) table.chains.push_back(ours_chain(plan));
   for (const int family : families(plan)) table.chains.push_back(local_taken_chain(family));
   if (plan.settings.local) table.chains.push_back(local_syn_chain(plan));
   if (plan.settings.local && !plan.settings.udp.empty()) table.chains.push_back(local_udp_chain(plan, conditions));

@@ -17,6 +17,20 @@ std::vector<PortRange> joined(std::vector<PortRange> ranges, const std::vector<P
 
 }  // namespace
 
+std::string Instance::table() const {
+  return is_foreign() ? fmt::format("inet {}{}", rules_table, name) : "inet limpid";
+}
+
+std::string Instance::guard() const {
+  return is_foreign() ? fmt::format("inet {}{}", rules_guard, name) : "inet limpid_guard";
+}
+
+std::string Instance::head() const { return (stays ? "" : "\tflags owner;\n") + guard_head(); }
+
+std::string Instance::guard_head() const {
+  return is_foreign() ? fmt::format("\tcomment \"{}{}\";\n", rules_comment, protocol) : "";
+}
+
 bool Plan::steers_answers() const {
   return std::ranges::any_of(upstreams, [](const Endpoint& upstream) { return !upstream.address.is_loopback(); });
 }
@@ -77,7 +91,8 @@ std::vector<int> families(const Plan& plan) {
 
 std::vector<FibRoute> fib_routes(const Plan& plan) {
   std::vector<FibRoute> routes;
-  for (const int family : families(plan)) routes.push_back({.family = family, .table = plan.settings.table});
+  for (const int family : families(plan))
+    routes.push_back({.family = family, .table = plan.settings.table, .protocol = plan.whose.protocol});
   return routes;
 }
 
@@ -122,6 +137,7 @@ std::vector<FibRule> fib_rules(const Plan& plan) {
                      .action = go_to,
                      .target = priority + 1});
   }
+  for (FibRule& rule : rules) rule.protocol = plan.whose.protocol;
   return rules;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
@@ -17,6 +18,27 @@ namespace limpid {
 
 // The protocol number (`ip rule ... proto 153`) that tags our fib rules and routes, so that the next start knows them.
 inline constexpr std::uint8_t limpid_protocol = 153;
+// The one that tables, fib rules and routes of a set-up by `limpid rules` have: a number each.
+inline constexpr std::uint8_t first_rules_protocol = 154;
+inline constexpr int most_rules = 7;
+inline constexpr std::size_t longest_rules_name = 24;
+
+// Whose kernel state it is: what its tables are called, and what tags its fib rules and routes.
+struct Instance {
+  std::string name{};  // of a set-up for a proxy that is not ours (`limpid rules`); empty: limpid's own
+  std::uint8_t protocol = limpid_protocol;
+  bool stays = false;  // no table of it has an owner: all of it outlives who made it
+
+  [[nodiscard]] bool is_foreign() const { return !name.empty(); }
+  [[nodiscard]] std::string table() const;  // "inet limpid", "inet limpid_rules_squid"
+  [[nodiscard]] std::string guard() const;  // "inet limpid_guard", "inet limpid_guard_squid"
+  // Behind the table's opening brace: "flags owner;", and of a foreign proxy's what finds the protocol again.
+  [[nodiscard]] std::string head() const;
+  [[nodiscard]] std::string guard_head() const;
+  bool operator==(const Instance&) const = default;
+};
+inline constexpr std::string_view rules_table = "limpid_rules_", rules_guard = "limpid_guard_";
+inline constexpr std::string_view rules_comment = "limpid rules, protocol ";
 
 // Ports of the listeners on 127.0.0.1 and ::1; 0 where a family is not served.
 struct ListenerPorts {
@@ -68,8 +90,16 @@ struct Plan {
   DatagramPorts udp4{}, udp6{};
   bool handover = false;  // there are sets of flows that the kernel forwards by itself
   KernelRules rules{};
-  uid_t worker_uid = 0;
+  std::optional<uid_t> worker_uid = 0;  // whose connections are never taken
   std::optional<Cgroup> cgroup;
+  Instance whose{};
+  Address listen4 = Address::loopback(AF_INET), listen6 = Address::loopback(AF_INET6);  // `ports` are of these
+
+  // The listener of a proxy that is not ours: its sockets carry no mark, and TCP and UDP have the same port.
+  [[nodiscard]] bool is_foreign() const { return whose.is_foreign(); }
+  [[nodiscard]] Endpoint listener(int family) const {
+    return {family == AF_INET ? listen4 : listen6, ports.of(family)};
+  }
 
   // Nothing of the kernel, not even the table that is the lock.
   [[nodiscard]] bool is_empty() const { return !settings.is_wanted() && !borrows; }

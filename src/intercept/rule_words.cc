@@ -64,8 +64,8 @@ Set interface_set(std::string name, const std::vector<std::string>& interfaces) 
 
 }  // namespace
 
-std::string text_of(const Table& table, std::string_view name, std::string_view flags) {
-  std::string text = fmt::format("table inet {} {{\n{}", name, flags);
+std::string text_of(const Table& table, std::string_view name, std::string_view head) {
+  std::string text = fmt::format("table {} {{\n{}", name, head);
   for (const Set& set : table.sets) text += fmt::format("\tset {} {{ {} }}\n", set.name, set.body);
   for (const Chain& chain : table.chains) {
     text += fmt::format("\tchain {} {{\n", chain.name);
@@ -88,15 +88,34 @@ std::string give(Mark mark) {
   return fmt::format("meta mark set meta mark & 0x{:08x} | 0x{:08x}", ~mark.mask, mark.bits);
 }
 
+std::string divert(const Plan& plan, const Conditions& conditions) {
+  return fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
+                     give(plan.settings.mark));
+}
+
+std::string tproxy(const Plan& plan, int family, Protocol proto) {
+  const Words word = words(family);
+  return fmt::format("meta nfproto ipv{} meta l4proto {} tproxy {} to {}", word.digit,
+                     proto == Protocol::tcp ? "tcp" : "udp", word.ip, plan.listener(family).text());
+}
+
+std::string last_ack(const Plan& plan, const Conditions& conditions, int family) {
+  const Words word = words(family);
+  return fmt::format("tcp flags & (syn | rst | fin | ack) == ack {} @handshakes{} {} {}", word.connection, word.digit,
+                     tproxy(plan, family), divert(plan, conditions));
+}
+
 std::string ports(const std::vector<PortRange>& ranges) {
   Lines texts;
   for (const PortRange& range : ranges) texts.push_back(range.text());
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-std::string is_from_a_client(const Plan& plan) {
-  return is_one_name(plan.settings) ? fmt::format("iifname \"{}\"", plan.settings.interfaces[0]) : "iifname @clients";
+std::string clients(const Plan& plan) {
+  return is_one_name(plan.settings) ? fmt::format("\"{}\"", plan.settings.interfaces[0]) : "@clients";
 }
+
+std::string is_from_a_client(const Plan& plan) { return "iifname " + clients(plan); }
 
 Set port_set(std::string name, const std::vector<PortRange>& ranges, bool is_filled) {
   const bool has_ranges = std::ranges::any_of(ranges, [](const PortRange& range) { return range.first != range.last; });
@@ -110,12 +129,10 @@ Set learnt_set(std::string_view name, int family, std::string_view key, std::str
 
 Set held_clients(const Plan& plan) { return interface_set("held_clients", plan.held.interfaces); }
 
-void add_common_sets(const Plan& plan, const std::vector<PortRange>& tcp_ports, Table& table) {
+void add_common_sets(const Plan& plan, Table& table) {
   const Intercept& settings = plan.settings;
   if (!settings.interfaces.empty() && !is_one_name(settings))
     table.sets.push_back(interface_set("clients", settings.interfaces));
-  table.sets.push_back(port_set("tcp_ports", tcp_ports));
-  if (!settings.udp.empty()) table.sets.push_back(port_set("udp_ports", settings.udp));
   // A named set: libnftables 1.0.6 crashes when it lists an anonymous one whose elements the kernel will not tell.
   table.sets.push_back({"not_routed", "type fib_addrtype; elements = { local, broadcast, multicast, anycast };"});
   add_prefix_sets(plan, table);
@@ -191,7 +208,7 @@ void add_exceptions(const Plan& plan, Protocol proto, Lines& rules) {
 // Ours are left alone, else a session would be its own client: by mark, and by uid should a socket ever lack it.
 void add_own_exceptions(const Plan& plan, Lines& rules) {
   rules.push_back(fmt::format("{} accept", has("meta mark", plan.settings.local_mark)));
-  rules.push_back(fmt::format("meta skuid {} accept", plan.worker_uid));
+  if (plan.worker_uid) rules.push_back(fmt::format("meta skuid {} accept", *plan.worker_uid));
   if (plan.cgroup)
     rules.push_back(fmt::format("socket cgroupv2 level {} \"{}\" accept", plan.cgroup->level, plan.cgroup->path));
 }

@@ -28,7 +28,8 @@ struct Table {
   std::vector<Chain> chains;
 };
 
-[[nodiscard]] std::string text_of(const Table& table, std::string_view name, std::string_view flags);
+// `name`: with its family, "inet limpid". `head`: lines behind the opening brace.
+[[nodiscard]] std::string text_of(const Table& table, std::string_view name, std::string_view head);
 
 // The words for a family. `ip` is the protocol's name in expressions, `digit` ends the names of its sets.
 struct Words {
@@ -43,14 +44,26 @@ struct Words {
 
 inline constexpr std::string_view new_connection = "tcp flags & (syn | ack) == syn";
 
+// The conntrack zone of the clients' side. Both legs of a session have the same addresses and ports; in one zone
+// conntrack would take them for one connection, and masquerade would leave the second leg alone.
+inline constexpr int clients_zone = 5300;
+
 // Expressions about a mark; `subject` is "meta mark" or "socket mark".
 [[nodiscard]] std::string has(std::string_view subject, Mark mark);
 [[nodiscard]] std::string lacks(std::string_view subject, Mark mark);
 // The other bits stay as they are: they may be somebody else's.
 [[nodiscard]] std::string give(Mark mark);
+// What becomes of packets for sockets of the proxy's on the clients' side: delivered here.
+[[nodiscard]] std::string divert(const Plan& plan, const Conditions& conditions);
+// "meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:40001". Without a listener tproxy does not match: the
+// packet goes on.
+[[nodiscard]] std::string tproxy(const Plan& plan, int family, Protocol proto = Protocol::tcp);
+// A bare ACK of a handshake that @handshakes remembers.
+[[nodiscard]] std::string last_ack(const Plan& plan, const Conditions& conditions, int family);
 
 [[nodiscard]] std::string ports(const std::vector<PortRange>& ranges);  // "80, 8000-8999"
-// "iifname @clients", or quicker where that is one name.
+// "@clients", or quicker where that is one name: the name.
+[[nodiscard]] std::string clients(const Plan& plan);
 [[nodiscard]] std::string is_from_a_client(const Plan& plan);
 inline constexpr std::string_view was_from_a_client = "iifname @held_clients";
 [[nodiscard]] Set held_clients(const Plan& plan);
@@ -60,8 +73,8 @@ inline constexpr std::string_view was_from_a_client = "iifname @held_clients";
 // A set of connections, or of whatever else `key` names of a packet, that the packets themselves fill.
 [[nodiscard]] Set learnt_set(std::string_view name, int family, std::string_view key, std::string_view timeout);
 
-// @clients (of several names or patterns), @tcp_ports, @udp_ports, and the bypass sets that are not empty.
-void add_common_sets(const Plan& plan, const std::vector<PortRange>& tcp_ports, Table& table);
+// @clients (of several names or patterns), and the bypass sets that are not empty.
+void add_common_sets(const Plan& plan, Table& table);
 
 // What the kernel decides of the user's rules: a chain, if there is anything to decide.
 void add_kernel_rules(const Plan& plan, Protocol proto, Table& table);

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "intercept/foreign_rules.h"
 #include "intercept/guard.h"
 #include "intercept/local_rules.h"
 #include "intercept/rule_words.h"
@@ -17,10 +18,6 @@ using namespace rules;
 
 namespace {
 
-// The conntrack zone of the clients' side. Both legs of a session have the same addresses and ports; in one zone
-// conntrack would take them for one connection, and masquerade would leave the second leg alone.
-constexpr int clients_zone = 5300;
-
 // Our upstream sockets carry own_mark alone; listeners, and with them accepted, request and TIME_WAIT sockets, both.
 std::string mark_of_socket(const Intercept& settings) {
   return fmt::format("socket mark & 0x{:08x}", settings.own_mark.mask | settings.mark.mask);
@@ -28,20 +25,6 @@ std::string mark_of_socket(const Intercept& settings) {
 std::string of_upstream(const Intercept& settings) { return fmt::format("0x{:08x}", settings.own_mark.bits); }
 std::string of_accepted(const Intercept& settings) {
   return fmt::format("0x{:08x}", settings.own_mark.bits | settings.mark.bits);
-}
-
-// "meta l4proto tcp tproxy ip to 127.0.0.1:40001", once a family. Without a listener tproxy does not match: the packet
-// goes on.
-std::string tproxy(const Plan& plan, int family) {
-  const Words word = words(family);
-  return fmt::format("meta nfproto ipv{} meta l4proto tcp tproxy {} to {}:{}", word.digit, word.ip, word.loopback,
-                     plan.ports.of(family));
-}
-
-// What becomes of packets for sockets of ours on the clients' side: delivered here.
-std::string divert(const Plan& plan, const Conditions& conditions) {
-  return fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", clients_zone) : "",
-                     give(plan.settings.mark));
 }
 
 // Packets with a transparent socket: those of sessions of ours are diverted, and ICMP errors about them. With one hook
@@ -61,16 +44,13 @@ Chain sockets_chain(const Plan& plan, const Conditions& conditions) {
 }
 
 void add_sessions(const Plan& plan, const Conditions& conditions, Lines& rules) {
+  if (plan.is_foreign()) return add_foreign_sessions(plan, conditions, rules);
   rules.push_back("# What is let go has none: one look-up tells.");
   rules.push_back(fmt::format("socket transparent 1 {} sockets", conditions.cookies ? "jump" : "goto"));
   if (!conditions.cookies || !plan.settings.is_wanted()) return;
   rules.push_back(fmt::format("socket wildcard 0 {} return", lacks("socket mark", plan.settings.own_mark)));
   rules.push_back("# SYN cookies: a handshake's last ACK has no socket yet, but we have seen its SYN.");
-  for (const int family : families(plan)) {
-    const Words word = words(family);
-    rules.push_back(fmt::format("tcp flags & (syn | rst | fin | ack) == ack {} @handshakes{} {} {}", word.connection,
-                                word.digit, tproxy(plan, family), divert(plan, conditions)));
-  }
+  for (const int family : families(plan)) rules.push_back(last_ack(plan, conditions, family));
 }
 
 // ---- The clients' side: before conntrack, so that the zone can be chosen here.
@@ -89,12 +69,15 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
   chain.rules.push_back("meta l4proto tcp goto connections");
   // A datagram that is on its way in from here when its flow is handed over still has to come to us. With conntrack,
   // answers have the client's address later only, and the chain "udp_answers" asks for them.
-  if (plan.settings.local) chain.rules.push_back(is_from_here(plan));
+  const bool is_first = plan.settings.local || plan.is_foreign();
+  if (is_first) chain.rules.push_back(is_from_here(plan));
+  if (plan.is_foreign()) leave_what_is_taken(plan, chain.rules);
   if (!conditions.zones) add_direct(plan, conditions, chain.rules);
-  if (!plan.settings.local) chain.rules.push_back(is_from_here(plan));
+  if (!is_first) chain.rules.push_back(is_from_here(plan));
   if (!plan.settings.udp.empty()) {
     if (!plan.settings.interfaces.empty())
-      chain.rules.push_back(fmt::format("meta l4proto udp {} goto udp_from_clients", is_from_a_client(plan)));
+      chain.rules.push_back(fmt::format("meta l4proto udp {} {} udp_from_clients", is_from_a_client(plan),
+                                        plan.is_foreign() && conditions.is_one_hook() ? "jump" : "goto"));
     if (conditions.is_one_hook()) chain.rules.push_back("meta l4proto udp goto udp_answers");
   }
   chain.rules.push_back("meta l4proto { icmp, ipv6-icmp } goto connections");
@@ -104,6 +87,7 @@ Chain clients_chain(const Plan& plan, const Conditions& conditions) {
 // TCP, and ICMP errors about it.
 Chain connections_chain(const Plan& plan, const Conditions& conditions) {
   Chain chain{"connections", "", {is_from_here(plan)}};
+  if (plan.is_foreign()) leave_what_is_taken(plan, chain.rules);
   if (!plan.settings.interfaces.empty()) {
     chain.rules.push_back(
         "# First: divert would answer a SYN from a TIME_WAIT socket with an ACK, and the client would stall; tproxy "
@@ -163,13 +147,20 @@ Chain zone_chain(const Plan& plan) {
 
 // Behind a hook of its own the packets of the clients' side come by as well.
 void add_servers_hook(const Plan& plan, std::string name, std::string_view priority, Lines first, Table& table) {
-  first.push_back(fmt::format("{} return", has("meta mark", plan.settings.mark)));
+  if (plan.is_foreign())
+    leave_what_is_taken(plan, first);
+  else
+    first.push_back(fmt::format("{} return", has("meta mark", plan.settings.mark)));
   first.push_back("meta l4proto != { tcp, icmp, ipv6-icmp } return");
-  first.push_back("socket transparent 1 goto server_sockets");
+  if (plan.is_foreign())
+    add_foreign_answers(plan, first);
+  else
+    first.push_back("socket transparent 1 goto server_sockets");
   table.chains.push_back({std::move(name), fmt::format("type filter hook prerouting priority {};", priority), first});
 }
 
-void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
+// Packets with a transparent socket, behind such a hook.
+void add_server_sockets(const Plan& plan, Table& table) {
   const Intercept& settings = plan.settings;
   const std::string take = give(settings.mark) + " accept";
   Chain sockets{"server_sockets",
@@ -182,8 +173,12 @@ void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
     sockets.rules.push_back("tcp sport @tcp_ports goto servers_unmarked");
   }
   table.chains.push_back(std::move(sockets));
+}
+
+void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
+  if (!plan.is_foreign()) add_server_sockets(plan, table);
   Lines udp;
-  if (!settings.udp.empty())
+  if (!plan.settings.udp.empty())
     udp.push_back(fmt::format("meta l4proto udp {}", conditions.zones ? "return" : "goto udp_answers"));
   add_servers_hook(plan, "servers", "mangle", std::move(udp), table);
   // Once more behind masquerade's undoing, for IPv6: there the socket look-up does not ask conntrack about the packet
@@ -198,15 +193,19 @@ void add_servers(const Plan& plan, const Conditions& conditions, Table& table) {
 void add_divert(const Plan& plan, const Conditions& conditions, Table& table) {
   const bool is_wanted = plan.settings.is_wanted(), is_one_hook = conditions.is_one_hook();
   table.chains.push_back(from_here_chain(plan));
-  if (is_wanted || is_one_hook) {
+  if (plan.is_foreign()) {
+    if (conditions.cookies) table.chains.push_back(last_ack_chain(plan, conditions));
+  } else if (is_wanted || is_one_hook) {
     table.chains.push_back({"divert", "", {divert(plan, conditions)}});
     if (is_wanted) table.chains.push_back(unmarked_chain(plan, "divert_unmarked", divert(plan, conditions)));
     table.chains.push_back(sockets_chain(plan, conditions));
   }
   if (!is_one_hook) {
-    Chain from_clients{"from_clients", "", {}};
-    if (is_wanted) add_sessions(plan, conditions, from_clients.rules);
-    if (is_wanted) table.chains.push_back(std::move(from_clients));
+    if (is_wanted) {
+      Chain from_clients{"from_clients", "", {}};
+      add_sessions(plan, conditions, from_clients.rules);
+      table.chains.push_back(std::move(from_clients));
+    }
     add_servers(plan, conditions, table);
   }
   table.chains.push_back(connections_chain(plan, conditions));
@@ -216,31 +215,35 @@ void add_divert(const Plan& plan, const Conditions& conditions, Table& table) {
 Table table_of(const Plan& plan, const Conditions& conditions) {
   Table table;
   if (plan.settings.is_wanted()) {
+    add_common_sets(plan, table);
     // @tcp_ports is for sessions that live. What is taken now: only while we take new connections.
-    add_common_sets(plan, plan.live_tcp(), table);
+    if (!plan.is_foreign()) table.sets.push_back(port_set("tcp_ports", plan.live_tcp()));
     if (!plan.held.interfaces.empty()) table.sets.push_back(held_clients(plan));
     table.sets.push_back(port_set("take_tcp", plan.settings.tcp, conditions.taking));
     if (conditions.cookies)
       for (const int family : families(plan))
         table.sets.push_back(learnt_set("handshakes", family, words(family).connection, "10s"));
     add_kernel_rules(plan, Protocol::tcp, table);
-    if (!plan.settings.udp.empty()) add_udp(plan, conditions, clients_zone, table);
+    const bool has_udp = !plan.settings.udp.empty();
+    if (has_udp && plan.is_foreign()) add_foreign_udp(plan, conditions, table);
+    if (has_udp && !plan.is_foreign()) add_udp(plan, conditions, table);
     table.chains.push_back(syn_chain(plan, conditions));
   }
   add_divert(plan, conditions, table);
-  if (conditions.zones && plan.settings.is_wanted()) table.chains.push_back(zone_chain(plan));
+  if (conditions.zones && plan.settings.is_wanted() && !plan.is_foreign()) table.chains.push_back(zone_chain(plan));
+  if (conditions.zones && plan.is_foreign() && !plan.settings.interfaces.empty())
+    table.chains.push_back(foreign_zone_chain(plan));
   if (plan.settings.local || plan.held.local || plan.steers_answers()) add_local_chains(plan, conditions, table);
   return table;
 }
 
-constexpr std::string_view owned = "\tflags owner;\n";
-
 // Empties and fills @take_tcp and @take_udp.
 std::string retake(const Plan& plan, bool taking) {
   if (!plan.settings.is_wanted()) return {};
-  std::string text = "flush set inet limpid take_tcp\n";
+  const std::string table = plan.whose.table();
+  std::string text = fmt::format("flush set {} take_tcp\n", table);
   if (taking && !plan.settings.tcp.empty())
-    text += fmt::format("add element inet limpid take_tcp {{ {} }}\n", ports(plan.settings.tcp));
+    text += fmt::format("add element {} take_tcp {{ {} }}\n", table, ports(plan.settings.tcp));
   return text + retake_udp(plan, taking);
 }
 
@@ -249,7 +252,7 @@ bool has_set(const Table& table, const Set& set) { return std::ranges::find(tabl
 }  // namespace
 
 std::string ruleset(const Plan& plan, const Conditions& conditions) {
-  return text_of(table_of(plan, conditions), "limpid", owned);
+  return text_of(table_of(plan, conditions), plan.whose.table(), plan.whose.head());
 }
 
 std::string transition(const Wanted& from, const Wanted& to) {
@@ -261,12 +264,13 @@ std::string transition(const Wanted& from, const Wanted& to) {
   // what the packets have taught us.
   const Table before = table_of(from.plan, from.conditions);
   Table after = table_of(to.plan, to.conditions);
-  std::string text = "flush table inet limpid\n";
-  for (const Chain& chain : before.chains) text += fmt::format("delete chain inet limpid {}\n", chain.name);
+  const std::string name = to.plan.whose.table();
+  std::string text = fmt::format("flush table {}\n", name);
+  for (const Chain& chain : before.chains) text += fmt::format("delete chain {} {}\n", name, chain.name);
   for (const Set& set : before.sets)
-    if (!has_set(after, set)) text += fmt::format("delete set inet limpid {}\n", set.name);
+    if (!has_set(after, set)) text += fmt::format("delete set {} {}\n", name, set.name);
   std::erase_if(after.sets, [&](const Set& set) { return has_set(before, set); });
-  return text + text_of(after, "limpid", owned) + retake(to.plan, to.conditions.taking);
+  return text + text_of(after, name, to.plan.whose.head()) + retake(to.plan, to.conditions.taking);
 }
 
 std::string describe(const Plan& plan, const Conditions& conditions) {

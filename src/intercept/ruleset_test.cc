@@ -39,13 +39,12 @@ ip -6 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol
 table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
-	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
-	set udp_ports { type inet_service; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8 }; }
 	set bypass_from4 { type ipv4_addr; flags interval; auto-merge; elements = { 192.0.2.7/32 }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
+	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
 	set take_tcp { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
 	set take_udp { type inet_service; elements = { 53, 443 }; }
 	set answers4 { typeof ip saddr . udp sport . ip daddr . udp dport; size 262144; flags dynamic,timeout; timeout 30s; }
@@ -156,11 +155,11 @@ ip -6 rule add priority 99 iif lo fwmark 0x10000000/0x10000000 goto 101 protocol
 # For nft(8). This table stays when limpid goes, until "limpid withdraw".
 table inet limpid_guard {
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
-	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
-	set udp_ports { type inet_service; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
+	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
+	set udp_ports { type inet_service; elements = { 53, 443 }; }
 	chain refuse {
 		tcp dport != @tcp_ports return
 		fib daddr type @not_routed return
@@ -198,11 +197,10 @@ table inet limpid_guard {
 table inet limpid {
 	flags owner;
 	set clients { type ifname; flags interval; auto-merge; elements = { "lan0", "veth*" }; }
-	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
-	set udp_ports { type inet_service; elements = { 53, 443 }; }
 	set not_routed { type fib_addrtype; elements = { local, broadcast, multicast, anycast }; }
 	set bypass6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8:1::/48 }; }
 	set bypass_from6 { type ipv6_addr; flags interval; auto-merge; elements = { 2001:db8::7/128 }; }
+	set tcp_ports { type inet_service; flags interval; auto-merge; elements = { 80, 8000-8999 }; }
 	set take_tcp { type inet_service; flags interval; auto-merge; }
 	set handshakes6 { typeof ip6 saddr . tcp sport . ip6 daddr . tcp dport; size 262144; flags dynamic,timeout; timeout 10s; }
 	set take_udp { type inet_service; }

@@ -47,10 +47,10 @@ Result<> look_at_fib(const Plan& plan, Survey& survey) {
   for (const int family : families(plan)) {
     const auto rules = fib->rules(family);
     if (!rules) return std::unexpected(rules.error());
-    append(survey.conflicts, fib_conflicts(*rules, plan.settings));
+    append(survey.conflicts, fib_conflicts(*rules, plan.settings, plan.whose));
     const auto routes = fib->routes(family, plan.settings.table);
     if (!routes) return std::unexpected(routes.error());
-    append(survey.conflicts, route_conflicts(*routes, plan.settings));
+    append(survey.conflicts, route_conflicts(*routes, plan.settings, plan.whose));
   }
   return {};
 }
@@ -97,7 +97,7 @@ Result<Survey> Surveyor::look(const Plan& plan, const Conditions& current) {
   Survey survey;
   const auto listing = nft_.list("ruleset");
   if (!listing) return failure_in("survey: list the nftables ruleset", listing);
-  const std::vector<NftChain> chains = parse_ruleset(*listing);
+  const std::vector<NftChain> chains = parse_ruleset(*listing, plan.whose);
   survey.conflicts = mark_conflicts(chains, plan.settings);
   survey.degraded = input_drops(chains, plan.settings);
   if (plan.handover) survey.forward_drops = forward_drops(chains, plan.settings);

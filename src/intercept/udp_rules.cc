@@ -43,7 +43,8 @@ void add_hops(Lines& rules) {
   rules.push_back("ip6 hoplimit < 2 return");
 }
 
-// What is asked of a datagram that might be taken.
+}  // namespace
+
 void add_questions(const Plan& plan, Lines& rules) {
   rules.push_back("udp dport != @take_udp return");
   add_hops(rules);
@@ -52,7 +53,15 @@ void add_questions(const Plan& plan, Lines& rules) {
   add_exceptions(plan, Protocol::udp, rules);
 }
 
-Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zone) {
+void add_whole_only(Lines& rules) {
+  rules.push_back("# So early, fragments are not together yet.");
+  rules.push_back("ip frag-off & 0x3fff != 0x0 return");
+  rules.push_back("exthdr frag exists return");
+}
+
+namespace {
+
+Chain udp_from_clients_chain(const Plan& plan, const Conditions& conditions) {
   Lines rules;
   if (conditions.zones) add_direct(plan, conditions, rules);
   rules.push_back("# What a destination on the clients' side sends.");
@@ -60,18 +69,14 @@ Chain from_clients_chain(const Plan& plan, const Conditions& conditions, int zon
     rules.push_back(fmt::format("{} @answers{} {}", words(family).datagram, words(family).digit,
                                 conditions.is_one_hook() ? "goto udp_answer" : "return"));
   if (conditions.early) {
-    rules.push_back("# So early, fragments are not together yet.");
-    rules.push_back("ip frag-off & 0x3fff != 0x0 return");
-    rules.push_back("exthdr frag exists return");
+    add_whole_only(rules);
     rules.push_back("# Up from the bridge they are, but nothing tells any more that they may be fragmented again.");
     rules.push_back("meta nfproto ipv6 meta length > 1500 return");
   }
   add_questions(plan, rules);
   for (const int family : families(plan))
     rules.push_back(fmt::format("update @answers{} {{ {} }}", words(family).digit, words(family).answer));
-  const std::string take = fmt::format("{}{} accept", conditions.zones ? fmt::format("ct zone set {} ", zone) : "",
-                                       give(plan.settings.mark));
-  add_tproxy(plan, &DatagramPorts::request, &DatagramPorts::request_df, take, rules);
+  add_tproxy(plan, &DatagramPorts::request, &DatagramPorts::request_df, divert(plan, conditions), rules);
   return {"udp_from_clients", "", std::move(rules)};
 }
 
@@ -96,8 +101,12 @@ Chain answers_chain(const Plan& plan, const Conditions& conditions) {
 
 }  // namespace
 
-void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& table) {
-  table.sets.push_back(port_set("take_udp", plan.settings.udp, conditions.taking));
+Set take_udp_set(const Plan& plan, const Conditions& conditions) {
+  return port_set("take_udp", plan.settings.udp, conditions.taking);
+}
+
+void add_udp(const Plan& plan, const Conditions& conditions, Table& table) {
+  table.sets.push_back(take_udp_set(plan, conditions));
   for (const int family : families(plan)) {
     const Words word = words(family);
     table.sets.push_back(learnt_set("answers", family, word.datagram, answer_within));
@@ -112,14 +121,15 @@ void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& ta
   add_kernel_rules(plan, Protocol::udp, table);
   table.chains.push_back({"udp_from_here", "", std::move(from_here)});
   table.chains.push_back({"udp_answer", "", std::move(answer)});
-  table.chains.push_back(from_clients_chain(plan, conditions, zone));
+  table.chains.push_back(udp_from_clients_chain(plan, conditions));
   table.chains.push_back(answers_chain(plan, conditions));
 }
 
 // Answers to this machine are delivered as ever: tproxy would give them to the program's own socket, if that is
 // connected, and to ours if not.
 Chain local_udp_chain(const Plan& plan, const Conditions& conditions) {
-  Lines rules = {fmt::format("{} accept", has("meta mark", plan.settings.own_mark))};
+  Lines rules;
+  if (!plan.is_foreign()) rules.push_back(fmt::format("{} accept", has("meta mark", plan.settings.own_mark)));
   add_own_exceptions(plan, rules);
   add_direct(plan, conditions, rules);
   add_questions(plan, rules);
@@ -129,9 +139,11 @@ Chain local_udp_chain(const Plan& plan, const Conditions& conditions) {
 
 std::string retake_udp(const Plan& plan, bool taking) {
   if (plan.settings.udp.empty()) return "";
-  std::string text = "flush set inet limpid take_udp\n";
-  if (taking) return text + fmt::format("add element inet limpid take_udp {{ {} }}\n", ports(plan.settings.udp));
-  for (const int family : families(plan)) text += fmt::format("flush set inet limpid answers{}\n", words(family).digit);
+  const std::string table = plan.whose.table();
+  std::string text = fmt::format("flush set {} take_udp\n", table);
+  if (taking) return text + fmt::format("add element {} take_udp {{ {} }}\n", table, ports(plan.settings.udp));
+  if (plan.is_foreign()) return text;
+  for (const int family : families(plan)) text += fmt::format("flush set {} answers{}\n", table, words(family).digit);
   return text;
 }
 

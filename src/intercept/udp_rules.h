@@ -8,7 +8,12 @@
 namespace limpid::rules {
 
 // @take_udp, @answers and @direct, and the chains "udp_from_clients", "udp_from_here" and "udp_answers".
-void add_udp(const Plan& plan, const Conditions& conditions, int zone, Table& table);
+void add_udp(const Plan& plan, const Conditions& conditions, Table& table);
+[[nodiscard]] Set take_udp_set(const Plan& plan, const Conditions& conditions);
+// What is asked of a datagram that might be taken.
+void add_questions(const Plan& plan, Lines& rules);
+// Fragments are left alone where they are not put together yet.
+void add_whole_only(Lines& rules);
 // What the kernel is to forward by itself.
 void add_direct(const Plan& plan, const Conditions& conditions, Lines& rules);
 // This machine's own datagrams; jumped to from the chain "local".

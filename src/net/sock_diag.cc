@@ -10,10 +10,13 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "base/check.h"
 #include "net/netlink.h"
+#include "net/socket.h"
 
 namespace limpid {
 namespace {
@@ -35,10 +38,11 @@ struct MarkFilter {
 static_assert(sizeof(MarkFilter) == 12);
 
 // The sockets as the kernel names them, which is how it wants them named when it is to destroy them.
-Result<std::vector<NetlinkAnswer>> dump(Netlink& netlink, int family, Mark mark, std::uint32_t states) {
+Result<std::vector<NetlinkAnswer>> dump(Netlink& netlink, int family, Mark mark, std::uint32_t states,
+                                        int protocol = IPPROTO_TCP) {
   inet_diag_req_v2 request{};
   request.sdiag_family = static_cast<std::uint8_t>(family);
-  request.sdiag_protocol = IPPROTO_TCP;
+  request.sdiag_protocol = static_cast<std::uint8_t>(protocol);
   request.idiag_states = states;
   NetlinkMessage message = netlink_message(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, &request, sizeof request);
   if (mark.mask != 0) {
@@ -87,11 +91,13 @@ struct Sweep {
   std::uint64_t refused = 0;
 };
 
-Result<Sweep> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states) {
+template <class Wanted>
+Result<Sweep> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states, const Wanted& is_wanted) {
   const auto victims = dump(netlink, family, mark, states);
   if (!victims) return std::unexpected(victims.error());
   Sweep result;
   for (const NetlinkAnswer& victim : *victims) {
+    if (!is_wanted(victim)) continue;
     const Result<> outcome = destroy(netlink, body(victim));
     if (outcome)
       ++result.destroyed;
@@ -119,16 +125,17 @@ Result<std::vector<TcpSocket>> tcp_sockets(Mark mark) {
   return sockets;
 }
 
-Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed) {
-  CHECK(mark.mask != 0);  // never everybody's
-  const std::uint32_t states = doomed == Doomed::all ? all_but_listen : 1U << TCP_TIME_WAIT;
+namespace {
+
+template <class Wanted>
+Result<Destroyed> destroy_all(Mark mark, std::uint32_t states, const Wanted& is_wanted) {
   Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
   if (!netlink) return failure_in("destroy TCP sockets", netlink);
   Destroyed sum;
   for (const int family : {AF_INET, AF_INET6}) {
     std::uint64_t refused = 0;
     for (int count = 0; count < sweeps; ++count) {
-      const Result<Sweep> result = sweep(*netlink, family, mark, states);
+      const Result<Sweep> result = sweep(*netlink, family, mark, states, is_wanted);
       if (!result) return failure_in(fmt::format("destroy {} TCP sockets", family_name(family)), result);
       sum.destroyed += result->destroyed;
       refused = result->refused;
@@ -137,6 +144,59 @@ Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed) {
     sum.refused_by_kernel += refused;
   }
   return sum;
+}
+
+bool is_among(const std::vector<PortRange>& ports, std::uint16_t port) {
+  return std::ranges::any_of(ports, [port](PortRange range) { return range.first <= port && port <= range.last; });
+}
+
+ListeningSocket listening_socket_of(const NetlinkAnswer& answer) {
+  const inet_diag_msg& diag = body(answer);
+  nlattr* attributes[INET_DIAG_MAX + 1] = {};
+  nlmsg_parse(answer.message(), sizeof(inet_diag_msg), attributes, INET_DIAG_MAX, nullptr);
+  ListeningSocket socket;
+  socket.local = {Address::from_bytes(diag.idiag_family, diag.id.idiag_src), ntohs(diag.id.idiag_sport)};
+  const nlattr* const v6only = attributes[INET_DIAG_SKV6ONLY];
+  socket.takes_ipv4 = diag.idiag_family == AF_INET6 && v6only != nullptr && nla_get_u8(v6only) == 0;
+  if (const nlattr* const told = attributes[INET_DIAG_SOCKOPT];
+      told != nullptr && nla_len(told) >= static_cast<int>(sizeof(inet_diag_sockopt))) {
+    inet_diag_sockopt options{};
+    std::memcpy(&options, nla_data(told), sizeof options);
+    socket.transparent = options.transparent != 0;
+  }
+  return socket;
+}
+
+}  // namespace
+
+Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed) {
+  CHECK(mark.mask != 0);  // never everybody's
+  return destroy_all(mark, doomed == Doomed::all ? all_but_listen : 1U << TCP_TIME_WAIT,
+                     [](const NetlinkAnswer&) { return true; });
+}
+
+Result<Destroyed> destroy_borrowed_time_wait(const std::vector<PortRange>& ports) {
+  return destroy_all({}, 1U << TCP_TIME_WAIT, [&](const NetlinkAnswer& answer) {
+    const TcpSocket socket = socket_of(answer);
+    return (is_among(ports, socket.local.port) || is_among(ports, socket.remote.port)) &&
+           !is_own_address(socket.local.address);
+  });
+}
+
+Result<std::vector<ListeningSocket>> listening_sockets(int protocol, std::uint16_t port) {
+  Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
+  if (!netlink) return failure_in("list listening sockets", netlink);
+  // A UDP socket that is not connected is in the state TCP_CLOSE (net/ipv4/udp_diag.c).
+  const std::uint32_t states = 1U << (protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
+  std::vector<ListeningSocket> sockets;
+  for (const int family : {AF_INET, AF_INET6}) {
+    const auto answers = dump(*netlink, family, {}, states, protocol);
+    if (!answers) return failure_in(fmt::format("list {} sockets that listen", family_name(family)), answers);
+    for (const NetlinkAnswer& answer : *answers)
+      if (const ListeningSocket socket = listening_socket_of(answer); socket.local.port == port)
+        sockets.push_back(socket);
+  }
+  return sockets;
 }
 
 }  // namespace limpid

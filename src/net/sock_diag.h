@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// TCP sockets of this network namespace by their mark (sock_diag(7)): list them, destroy them. CAP_NET_ADMIN.
+// TCP sockets of this network namespace by their mark (sock_diag(7)): list them, destroy them. And who listens, over
+// TCP or UDP. CAP_NET_ADMIN for marks and to destroy.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -31,5 +33,19 @@ enum class Doomed { all, time_wait };
 // Ends them (SOCK_DESTROY): peers see a reset, programs ECONNABORTED, and nothing stays behind in TIME_WAIT. Listeners
 // are left alone. A socket that ends by itself meanwhile is neither counted nor an error.
 [[nodiscard]] Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed = Doomed::all);
+
+// TIME_WAIT sockets that stand at addresses which are not this machine's, to or from one of these ports: what a
+// transparent proxy has left, whoever that is. Nobody misses them.
+[[nodiscard]] Result<Destroyed> destroy_borrowed_time_wait(const std::vector<PortRange>& ports);
+
+// A socket that takes what comes to its address: of TCP a listener, of UDP one that is not connected.
+struct ListeningSocket {
+  Endpoint local;
+  bool takes_ipv4 = false;          // an IPv6 one that is not IPV6_V6ONLY
+  std::optional<bool> transparent;  // IP_TRANSPARENT; nothing: this kernel does not tell
+  bool operator==(const ListeningSocket&) const = default;
+};
+// `protocol`: IPPROTO_TCP or IPPROTO_UDP.
+[[nodiscard]] Result<std::vector<ListeningSocket>> listening_sockets(int protocol, std::uint16_t port);
 
 }  // namespace limpid

@@ -134,5 +134,49 @@ TEST_P(SockDiag, DestroysThousands) {
   EXPECT_THAT(*tcp_sockets(ours), IsEmpty());
 }
 
+TEST_P(SockDiag, TellsWhoListensAndHow) {
+  const Fd plain = listener_with(0);
+  const Fd transparent(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const int on = 1, off = 0;
+  ASSERT_EQ(setsockopt(transparent.raw(), SOL_IP, IP_TRANSPARENT, &on, sizeof on), 0);
+  if (family == AF_INET6) setsockopt(transparent.raw(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  ASSERT_EQ(bind_to(transparent.raw(), {Address::any(family), 0}), 0);
+  const Endpoint at = *local_endpoint(plain.raw()), on_all = *local_endpoint(transparent.raw());
+  // One on an address of IPv6 takes IPv6 alone, one on all takes both.
+  EXPECT_THAT(*listening_sockets(IPPROTO_TCP, at.port),
+              ::testing::ElementsAre(ListeningSocket{at, GetParam() == AF_UNSPEC, false}));
+  EXPECT_THAT(*listening_sockets(IPPROTO_UDP, on_all.port),
+              ::testing::ElementsAre(ListeningSocket{on_all, family == AF_INET6, true}));
+  EXPECT_THAT(*listening_sockets(IPPROTO_UDP, at.port == on_all.port ? 1 : at.port), IsEmpty());
+}
+
+// A transparent proxy's sockets are of the packets' family.
+struct BorrowedSocket : SockDiag {};
+INSTANTIATE_TEST_SUITE_P(, BorrowedSocket, ::testing::Values(AF_INET, AF_INET6),
+                         [](const auto& parameter) { return std::string(family_name(parameter.param)); });
+
+TEST_P(BorrowedSocket, InTimeWaitIsForgottenAndThisMachinesOwnIsNot) {
+  const std::string borrowed = family == AF_INET ? "192.0.2.1" : "2001:db8::1";
+  const auto leave_time_wait = [&](const Address& address) {
+    const Fd listener = socket_with(0);
+    EXPECT_EQ(bind_to(listener.raw(), {address, 0}), 0);
+    EXPECT_EQ(listen(listener.raw(), 1), 0);
+    const Endpoint at = *local_endpoint(listener.raw());
+    Fd client = socket_with(0);
+    EXPECT_EQ(start_connect(client.raw(), at), 0);
+    Fd accepted = accept_from(listener);
+    shutdown(accepted.raw(), SHUT_WR);
+    client.close();
+    return at.port;
+  };
+  const std::uint16_t own = leave_time_wait(Address::loopback(family));
+  // This machine's for as long as the connection lives.
+  shell("ip address add " + borrowed + " dev lo" + (family == AF_INET6 ? " nodad" : ""));
+  const std::uint16_t foreign = leave_time_wait(*Address::parse(borrowed));
+  shell("ip address del " + borrowed + (family == AF_INET6 ? "/128" : "/32") + " dev lo");
+  EXPECT_EQ(*destroy_borrowed_time_wait({{1, 1}}), Destroyed{});
+  EXPECT_EQ(destroy_borrowed_time_wait({{own, own}, {foreign, foreign}})->destroyed, 1U);
+}
+
 }  // namespace
 }  // namespace limpid

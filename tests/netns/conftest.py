@@ -13,11 +13,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from support.families import FAMILIES  # noqa: E402
 from support.lab import Lab  # noqa: E402
+from support.rules import Rules  # noqa: E402
 from support.runner import TAKE_TCP, Runner  # noqa: E402
 
 _TOOLS = (
     "ip", "nft", "tc", "ss", "strace", "setpriv", "dig", "dnsmasq", "iperf3", "curl", "openssl", "nginx", "haproxy",
-    "microsocks", "danted", "tinyproxy", "smtpd", "socat", "nc", "busybox", "websocketd",
+    "microsocks", "danted", "tinyproxy", "smtpd", "socat", "nc", "busybox", "websocketd", "squid", "v2ray",
+    "traffic_server", "iptables-legacy", "iptables-nft",
 )  # fmt: skip
 _CONGESTION = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 _CONGESTION_BEFORE = "/run/limpid-tests-congestion-control"
@@ -98,6 +100,12 @@ def run(request, lab, tmp_path):
     yield runner
     complaints = runner.finish()
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def rules(lab, run):
+    """`limpid rules` on the lab's gateway."""
+    return Rules(lab, run)
 
 
 @pytest.fixture

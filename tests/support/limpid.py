@@ -39,7 +39,8 @@ class Limpid:
         self._directory = directory
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(directory / "notify"))
-        command = [*launcher, BINARY, verb, "--socket", control, *arguments]
+        where = () if verb == "rules" else ("--socket", control)
+        command = [*launcher, BINARY, verb, *where, *arguments]
         # Files, not pipes: nobody has to read along.
         with namespace.enter(), open(directory / "stdout", "wb") as access_log, open(
             directory / "stderr", "wb"
