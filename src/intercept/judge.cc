@@ -45,10 +45,6 @@ bool has_word(const std::vector<std::string_view>& words, std::string_view word)
   return std::ranges::find(words, word) != words.end();
 }
 
-std::string where(const NftChain& chain) {
-  return fmt::format("nft table {} {}, chain {}", chain.family, chain.table, chain.name);
-}
-
 // "accept what carries exactly this mark", which is what we ask people to add to their input chains.
 bool only_accepts(const std::string& rule, Mark mark) {
   const auto uses = mark_uses(rule);
@@ -67,15 +63,6 @@ std::string mark_sentence(const std::string& holder, const NamedMark& named, std
 bool is_base_of(const NftChain& chain, std::string_view hook) {
   const auto words = words_of(chain.hook);
   return chain.hook.starts_with("type filter ") && has_word(words, hook);
-}
-
-// By its policy, or by a last rule that looks at nothing.
-bool drops_by_default(const NftChain& chain) {
-  if (chain.hook.find("policy drop") != std::string::npos) return true;
-  if (chain.rules.empty()) return false;
-  const auto words = words_of(chain.rules.back());
-  const std::size_t verdict = !words.empty() && words[0] == "counter" ? 1 : 0;
-  return words.size() > verdict && (words[verdict] == "drop" || words[verdict] == "reject");
 }
 
 // iptables-nft's tables are iptables' to change.
@@ -103,7 +90,23 @@ std::vector<std::string> drops(const std::vector<NftChain>& chains, std::string_
 
 }  // namespace
 
-std::vector<NftChain> parse_ruleset(std::string_view listing) {
+std::string where(const NftChain& chain) {
+  return fmt::format("nft table {} {}, chain {}", chain.family, chain.table, chain.name);
+}
+
+bool drops_by_default(const NftChain& chain) {
+  if (chain.hook.find("policy drop") != std::string::npos) return true;
+  if (chain.rules.empty()) return false;
+  const auto words = words_of(chain.rules.back());
+  const std::size_t verdict = !words.empty() && words[0] == "counter" ? 1 : 0;
+  return words.size() > verdict && (words[verdict] == "drop" || words[verdict] == "reject");
+}
+
+bool is_ours(const NftChain& chain) {
+  return chain.family == "inet" && (chain.table == "limpid" || chain.table == "limpid_guard");
+}
+
+std::vector<NftChain> parse_whole_ruleset(std::string_view listing) {
   std::vector<NftChain> chains;
   std::string family, table, rule;
   bool in_chain = false;
@@ -129,9 +132,12 @@ std::vector<NftChain> parse_ruleset(std::string_view listing) {
       chains.back().rules.push_back(rule);
     rule.clear();
   }
-  std::erase_if(chains, [](const NftChain& chain) {
-    return chain.family == "inet" && (chain.table == "limpid" || chain.table == "limpid_guard");
-  });
+  return chains;
+}
+
+std::vector<NftChain> parse_ruleset(std::string_view listing) {
+  std::vector<NftChain> chains = parse_whole_ruleset(listing);
+  std::erase_if(chains, is_ours);
   return chains;
 }
 

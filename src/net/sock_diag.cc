@@ -34,12 +34,20 @@ struct MarkFilter {
 };
 static_assert(sizeof(MarkFilter) == 12);
 
+struct Wanted {
+  int family;
+  int protocol = IPPROTO_TCP;
+  Mark mark;
+  std::uint32_t states;
+};
+
 // The sockets as the kernel names them, which is how it wants them named when it is to destroy them.
-Result<std::vector<NetlinkAnswer>> dump(Netlink& netlink, int family, Mark mark, std::uint32_t states) {
+Result<std::vector<NetlinkAnswer>> dump(Netlink& netlink, const Wanted& wanted) {
+  const Mark mark = wanted.mark;
   inet_diag_req_v2 request{};
-  request.sdiag_family = static_cast<std::uint8_t>(family);
-  request.sdiag_protocol = IPPROTO_TCP;
-  request.idiag_states = states;
+  request.sdiag_family = static_cast<std::uint8_t>(wanted.family);
+  request.sdiag_protocol = static_cast<std::uint8_t>(wanted.protocol);
+  request.idiag_states = wanted.states;
   NetlinkMessage message = netlink_message(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, &request, sizeof request);
   if (mark.mask != 0) {
     MarkFilter filter{};
@@ -68,6 +76,21 @@ TcpSocket socket_of(const NetlinkAnswer& answer) {
   return socket;
 }
 
+WaitingSocket waiting_socket_of(const NetlinkAnswer& answer, int protocol) {
+  const inet_diag_msg& diag = body(answer);
+  nlattr* attributes[INET_DIAG_MAX + 1] = {};
+  nlmsg_parse(answer.message(), sizeof(inet_diag_msg), attributes, INET_DIAG_MAX, nullptr);
+  WaitingSocket socket;
+  socket.protocol = protocol;
+  socket.at = {Address::from_bytes(diag.idiag_family, diag.id.idiag_src), ntohs(diag.id.idiag_sport)};
+  socket.ipv6_only = attributes[INET_DIAG_SKV6ONLY] != nullptr && nla_get_u8(attributes[INET_DIAG_SKV6ONLY]) != 0;
+  if (const nlattr* const options = attributes[INET_DIAG_SOCKOPT]; options != nullptr)
+    socket.is_transparent = static_cast<const inet_diag_sockopt*>(nla_data(options))->transparent != 0;
+  socket.uid = diag.idiag_uid;
+  socket.inode = diag.idiag_inode;
+  return socket;
+}
+
 Result<> destroy(Netlink& netlink, const inet_diag_msg& victim) {
   inet_diag_req_v2 request{};
   request.sdiag_family = victim.idiag_family;
@@ -88,7 +111,7 @@ struct Sweep {
 };
 
 Result<Sweep> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states) {
-  const auto victims = dump(netlink, family, mark, states);
+  const auto victims = dump(netlink, {.family = family, .mark = mark, .states = states});
   if (!victims) return std::unexpected(victims.error());
   Sweep result;
   for (const NetlinkAnswer& victim : *victims) {
@@ -112,10 +135,25 @@ Result<std::vector<TcpSocket>> tcp_sockets(Mark mark) {
   if (!netlink) return failure_in("list TCP sockets", netlink);
   std::vector<TcpSocket> sockets;
   for (const int family : {AF_INET, AF_INET6}) {
-    const auto answers = dump(*netlink, family, mark, all_but_listen);
+    const auto answers = dump(*netlink, {.family = family, .mark = mark, .states = all_but_listen});
     if (!answers) return failure_in(fmt::format("list {} TCP sockets", family_name(family)), answers);
     for (const NetlinkAnswer& answer : *answers) sockets.push_back(socket_of(answer));
   }
+  return sockets;
+}
+
+Result<std::vector<WaitingSocket>> waiting_sockets() {
+  Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
+  if (!netlink) return failure_in("list listening sockets", netlink);
+  std::vector<WaitingSocket> sockets;
+  for (const int protocol : {IPPROTO_TCP, IPPROTO_UDP})
+    for (const int family : {AF_INET, AF_INET6}) {
+      // A UDP socket that is connected to nobody is in the state "closed".
+      const std::uint32_t states = 1U << (protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
+      const auto answers = dump(*netlink, {.family = family, .protocol = protocol, .mark = {}, .states = states});
+      if (!answers) return failure_in(fmt::format("list {} listening sockets", family_name(family)), answers);
+      for (const NetlinkAnswer& answer : *answers) sockets.push_back(waiting_socket_of(answer, protocol));
+    }
   return sockets;
 }
 

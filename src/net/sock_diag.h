@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-// TCP sockets of this network namespace by their mark (sock_diag(7)): list them, destroy them. CAP_NET_ADMIN.
+// Sockets of this network namespace (sock_diag(7)): TCP's by their mark, to list or to destroy them, for which it takes
+// CAP_NET_ADMIN; and those that wait for whoever comes, which anybody may ask for.
 #pragma once
+#include <sys/types.h>
+
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -19,6 +23,18 @@ struct TcpSocket {
 
 // Both families, every state but LISTEN, whose SO_MARK has the mark's bits. A mark with mask 0: all of them.
 [[nodiscard]] Result<std::vector<TcpSocket>> tcp_sockets(Mark mark);
+
+// A TCP listener, or a UDP socket that is bound and connected to nobody.
+struct WaitingSocket {
+  int protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP
+  Endpoint at;
+  bool ipv6_only = false;                // else [::] stands for IPv4 as well
+  std::optional<bool> is_transparent{};  // nothing: the kernel does not tell (INET_DIAG_SOCKOPT, before Linux 5.10)
+  uid_t uid = 0;
+  std::uint32_t inode = 0;  // as in /proc/PID/fd: "socket:[INODE]"
+  bool operator==(const WaitingSocket&) const = default;
+};
+[[nodiscard]] Result<std::vector<WaitingSocket>> waiting_sockets();
 
 struct Destroyed {
   std::uint64_t destroyed = 0;

@@ -2,8 +2,9 @@
 # TPROXY rules of the user's own, as people write them for a proxy that does not set the kernel up by itself.
 
 
-def lead_to(lab, port, taken=8080):
-    """Connections from lan0 to port `taken` go to the transparent socket on `port` of any address."""
+def lead_to(lab, port, taken=8080, interface="lan0"):
+    """Connections from lan0, or what is there in its place, to port `taken` go to the transparent socket on `port` of
+    any address."""
     lab.gateway.ip("rule add fwmark 1 priority 1000 lookup 100\nroute add local default dev lo table 100")
     lab.gateway.ip("-6 rule add fwmark 1 priority 1000 lookup 100")
     lab.gateway.ip("-6 route add local default dev lo table 100")
@@ -11,8 +12,8 @@ def lead_to(lab, port, taken=8080):
         f"""table inet users {{
     chain prerouting {{
         type filter hook prerouting priority mangle;
-        iifname "lan0" meta nfproto ipv4 tcp dport {taken} tproxy ip to :{port} meta mark set 0x1 accept
-        iifname "lan0" meta nfproto ipv6 tcp dport {taken} tproxy ip6 to :{port} meta mark set 0x1 accept
+        iifname "{interface}" meta nfproto ipv4 tcp dport {taken} tproxy ip to :{port} meta mark set 0x1 accept
+        iifname "{interface}" meta nfproto ipv6 tcp dport {taken} tproxy ip6 to :{port} meta mark set 0x1 accept
     }}
 }}"""
     )
