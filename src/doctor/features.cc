@@ -53,7 +53,7 @@ constexpr std::array<NftTrial, 11> nft_trials{{
 Result<> load(const NftTrial& trial) {
   Result<Nft> nft = Nft::open();
   if (!nft) return std::unexpected(nft.error());
-  const auto loaded = nft->run(fmt::format("table inet trial {{ {} }}\n", trial.table));
+  const auto loaded = nft->run(fmt::format("table inet trial {{\n{}\n}}\n", trial.table));
   if (!loaded) return std::unexpected(loaded.error());
   if (const auto removed = nft->run("delete table inet trial\n"); !removed) return std::unexpected(removed.error());
   return {};
