@@ -29,6 +29,15 @@ using ::testing::SizeIs;
 
 Address address(std::string_view text) { return *Address::parse(text); }
 
+FibRule lookup(std::uint32_t priority, const std::string& interface, Mark mark, std::uint32_t table) {
+  FibRule rule;
+  rule.priority = priority;
+  rule.interface = interface;
+  rule.mark = mark;
+  rule.target = table;
+  return rule;
+}
+
 // A gateway with nothing wrong: its clients are behind lan0, and a limpid takes their connections.
 struct DoctorTest : ::testing::Test {
   Machine machine;
@@ -138,9 +147,9 @@ TEST_F(DoctorTest, TellsAMissingFibRuleFromAMissingRouteFromOneThatComesBefore) 
   const Mark mark = machine.config->intercept.mark;
   answer(marked(machine.arrivals[0], mark), Fib::Way{.table = 254, .interface = "wan0"});
   EXPECT_THAT(wrong(), ElementsAre(Pair("fib-rule", Severity::broken)));
-  machine.fib_rules = {{.priority = 100, .mark = mark, .target = 5300}, {.priority = 32766, .target = 254}};
+  machine.fib_rules = {lookup(100, "", mark, 5300), lookup(32766, "", {}, 254)};
   EXPECT_THAT(wrong(), ElementsAre(Pair("fib-route", Severity::broken)));
-  machine.fib_rules.insert(machine.fib_rules.begin(), {.priority = 50, .interface = "lan0", .target = 254});
+  machine.fib_rules.insert(machine.fib_rules.begin(), lookup(50, "lan0", {}, 254));
   EXPECT_THAT(wrong(), ElementsAre(Pair("fib-shadowed", Severity::broken)));
   EXPECT_THAT(of("fib-shadowed").what, HasSubstr("priority 50"));
 }

@@ -217,8 +217,12 @@ class Teller {
   void tell_leaving(const Asked& asked, const std::vector<TraceStep>& steps) {
     const Fib::Way& way = *asked.second;
     const bool comes_through = has_come_to(steps, "after_postrouting");
-    if (!comes_through)
-      return end(Taker::nobody, "it vanishes on its way out: neither a rule nor a route says why (limpid doctor may)");
+    if (!comes_through && taken_by(steps))
+      return end(
+          Taker::nobody,
+          "lost: tproxy has given it a socket, and the kernel forwards no packet that has one. A fib rule for its "
+          "mark has to have it delivered here: limpid doctor");
+    if (!comes_through) return end(Taker::nobody, "lost on its way out: no rule says why; limpid doctor may");
     end(Taker::onward, fmt::format("{} by {}{}: nobody here takes it", packet_.is_from_here() ? "sent" : "forwarded",
                                    way.interface, way.via ? " via " + way.via->text() : ""));
   }
@@ -226,7 +230,7 @@ class Teller {
   void tell_delivery(const std::vector<TraceStep>& steps) {
     const std::optional<TproxyRule> rule = taken_by(steps);
     if (!has_come_to(steps, "after_input"))
-      return end(Taker::nobody, "it is delivered here and vanishes: neither a rule nor a route says why");
+      return end(Taker::nobody, "lost on its way in: no rule says why; limpid doctor may");
     const Endpoint wanted =
         rule ? Endpoint{rule->address.value_or(Address::any(family())), rule->port} : packet_.flow.destination;
     say("socket:");

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "doctor/tproxy_rules.h"
+#include "intercept/xt_tproxy.h"
 #include "net/datagram.h"
 #include "net/links.h"
 #include "net/packet.h"
@@ -110,12 +111,16 @@ bool is_end(const TraceEvent& event, Until until) {
 }  // namespace
 
 Result<Replica> Replica::make(const std::vector<WaitingSocket>& sockets) {
+  Result<NetworkNamespace> where = NetworkNamespace::create();
+  if (!where) return std::unexpected(where.error());
   Result<Nft> nft = Nft::open();
   if (!nft) return std::unexpected(nft.error());
   const Result<std::string> listing = nft->list_with_elements("ruleset");
   if (!listing) return failure_in("list the nftables ruleset", listing);
-  Result<NetworkNamespace> where = NetworkNamespace::create();
-  if (!where) return std::unexpected(where.error());
+  const Result<std::string> with_handles = nft->list_with_handles("ruleset");
+  if (!with_handles) return failure_in("list the nftables ruleset", with_handles);
+  const auto of_iptables = xt_tproxies();
+  if (!of_iptables) return std::unexpected(of_iptables.error());
   std::optional<NetworkNamespace::Inside> inside(std::in_place, *where);
   Result<Nft> nft_there = Nft::open();
   inside.reset();
@@ -123,7 +128,7 @@ Result<Replica> Replica::make(const std::vector<WaitingSocket>& sockets) {
 
   Replica replica(std::move(*where), std::move(*nft_there));
   if (Result<> copied = replica.copy_interfaces(); !copied) return failure_in("copy the interfaces", copied);
-  replica.load_tables(*listing);
+  replica.load_tables(*listing, with_tproxies_told(*with_handles, *of_iptables));
   if (const auto loaded = replica.nft_.run(std::string(own_rules)); !loaded) return std::unexpected(loaded.error());
   if (Result<> read = replica.read_rules_back(); !read) return std::unexpected(read.error());
   replica.open_listeners(sockets);
@@ -153,9 +158,13 @@ Result<> Replica::copy_interfaces() {
   return {};
 }
 
-void Replica::load_tables(const std::string& listing) {
-  for (const ListedTable& table : tables_of(listing)) {
+void Replica::load_tables(const std::string& listing, const std::string& told) {
+  const std::vector<ListedTable> tables_told = tables_of(told);
+  for (ListedTable table : tables_of(listing)) {
     if (!is_of_ip(table.name)) continue;
+    // Tables of iptables have no sets, so that nothing is lost.
+    if (is_of_iptables_alone(table.text))
+      table.text = std::ranges::find(tables_told, table.name, &ListedTable::name)->text;
     if (is_of_iptables_alone(table.text)) {
       missing_.push_back(
           fmt::format("table {} is not followed: it has matches that only iptables can tell", table.name));

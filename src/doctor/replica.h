@@ -47,7 +47,8 @@ class Replica {
  private:
   explicit Replica(NetworkNamespace where, Nft nft) : where_(std::move(where)), nft_(std::move(nft)) {}
   [[nodiscard]] Result<> copy_interfaces();
-  void load_tables(const std::string& listing);
+  // `told`: the same, where the rules of iptables are told in nft(8)'s words.
+  void load_tables(const std::string& listing, const std::string& told);
   [[nodiscard]] Result<> read_rules_back();
   void open_listeners(const std::vector<WaitingSocket>& sockets);
   [[nodiscard]] Result<> let_in(const PacketQuestion& packet);

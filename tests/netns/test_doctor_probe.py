@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # `limpid doctor --probe`: packets of its own, through the rules as they are, and nothing left of it.
+import re
 import signal
 import subprocess
 
@@ -21,7 +22,9 @@ def probe(lab, run):
     def ask(*words):
         before = KernelState(lab.gateway)
         findings = examine(lab.gateway, "--probe", *words, control=run.control).findings
-        assert before == KernelState(lab.gateway), before.difference(KernelState(lab.gateway))
+        left = before.difference(KernelState(lab.gateway)).splitlines()
+        # Limpid's sets remember flows for a while, these as any other.
+        assert not [line for line in left if not re.search("^(---|[+]{3}|@@)|elements = ", line)], "\n".join(left)
         told = {}
         for one in findings:
             if one["id"] == "probe":
@@ -67,7 +70,8 @@ def test_a_wildcard_interface_is_met_by_its_name(run, probe):
 
 def test_a_firewall_that_drops_what_is_taken_is_seen(lab, run, probe):
     lab.gateway.nft(
-        "table inet host { chain in { type filter hook input priority 0; policy drop; iifname lo accept; }; }"
+        """table inet host { chain in { type filter hook input priority 0; policy drop; iifname lo accept;
+        meta l4proto ipv6-icmp accept; }; }"""
     )
     run()
     told = probe()

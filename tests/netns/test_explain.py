@@ -134,7 +134,9 @@ def test_a_packet_that_this_machine_sends_to_itself(lab, explain, family):
 
 
 def test_a_packet_that_a_firewall_drops(lab, run, explain, family):
-    lab.gateway.nft("table inet host { chain in { type filter hook input priority 0; policy drop; }; }")
+    lab.gateway.nft(
+        "table inet host { chain in { type filter hook input priority 0; policy drop; iifname lo accept; }; }"
+    )
     run()
     lines = explain(family)
     assert outcome(lines) == "dropped by the policy of inet host in"
@@ -158,7 +160,23 @@ def test_rules_that_were_written_by_hand(lab, explain, family):
     assert outcome(lines).startswith("that socket takes it")
     assert any("transparent, of uid 0, held by" in line for line in lines)
     lab.gateway.ip(f"-{family.version} rule del priority 1000")
-    assert outcome(explain(family)) == "forwarded by wan0: nobody here takes it"
+    assert outcome(explain(family)).startswith("lost: tproxy has given it a socket")
+    with pytest.raises(TimeoutError):  # and so it is
+        lab.connect(family, prepare=lambda sock: sock.settimeout(0.3))
+
+
+def test_rules_of_iptables(lab, explain, family):
+    command = "iptables-nft" if family.version == 4 else "ip6tables-nft"
+    words = "-t mangle -A PREROUTING -i lan0 -p tcp --dport 8080 -j TPROXY --on-port 9000 --tproxy-mark 0x1/0x1"
+    lab.gateway.run(command, *words.split())
+    lab.gateway.ip(f"-{family.version} rule add fwmark 1 priority 1000 lookup 100")
+    lab.gateway.ip(f"-{family.version} route add local default dev lo table 100")
+    assert outcome(explain(family)).startswith("dropped by")  # that TPROXY does, without a listener
+    listen(lab, family)
+    assert outcome(explain(family)).startswith("that socket takes it")
+    lab.gateway.run(command, *"-t mangle -A PREROUTING -p udp -m string --algo bm --string x -j DROP".split())
+    (line,) = (line for line in explain(family) if "is not followed" in line)
+    assert "mangle" in line
 
 
 def test_a_listener_that_is_not_transparent_is_not_given_it(lab, explain, family):

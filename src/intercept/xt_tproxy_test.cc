@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// What iptables has written is read back from the kernel, in both families and with all that TPROXY can say.
+#include "intercept/xt_tproxy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "intercept/nft.h"
+#include "net/fresh_namespace.h"
+
+namespace limpid {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+struct XtTproxyTest : FreshNamespace {
+  static std::string told() {
+    Result<Nft> nft = Nft::open();
+    const auto rules = xt_tproxies();
+    const auto listing = nft->list_with_handles("ruleset");
+    EXPECT_TRUE(rules && listing);
+    return with_tproxies_told(*listing, *rules);
+  }
+};
+
+TEST_F(XtTproxyTest, IsToldInNftsOwnWords) {
+  shell("iptables-nft -t mangle -A PREROUTING -i lan0 -p tcp --dport 80 -j TPROXY --on-port 9000 --tproxy-mark 1/1");
+  shell("iptables-nft -t mangle -A PREROUTING -p udp --dport 53 -j TPROXY --on-port 53 --on-ip 127.0.0.1");
+  shell("ip6tables-nft -t mangle -A PREROUTING -p tcp -j TPROXY --on-port 7 --on-ip ::1 --tproxy-mark 0x10");
+  ASSERT_THAT(*xt_tproxies(), SizeIs(3));
+  const std::string text = told();
+  EXPECT_THAT(text, HasSubstr("iifname \"lan0\" tcp dport 80 counter tproxy to :9000 meta mark set meta mark and "
+                              "0xfffffffe or 0x00000001 accept\n"));
+  EXPECT_THAT(text, HasSubstr("udp dport 53 counter tproxy to 127.0.0.1:53 accept\n"));
+  EXPECT_THAT(text, HasSubstr("meta l4proto tcp counter tproxy to [::1]:7 meta mark set 0x00000010 accept\n"));
+  EXPECT_EQ(text.find("handle"), std::string::npos);
+  EXPECT_EQ(text.find("xt target"), std::string::npos);
+}
+
+TEST_F(XtTproxyTest, WhatIsToldLoads) {
+  shell("iptables-nft -t mangle -A PREROUTING -i lan0 -p tcp --dport 80 -j TPROXY --on-port 9000 --tproxy-mark 1/1");
+  shell("ip6tables-nft -t mangle -A PREROUTING -p tcp -j TPROXY --on-port 7 --on-ip ::1 --tproxy-mark 0x10");
+  const std::string text = told();
+  shell("nft flush ruleset");
+  EXPECT_TRUE(Nft::open()->run(text));
+  EXPECT_THAT(*xt_tproxies(), IsEmpty()) << "nftables' own are another thing";
+}
+
+}  // namespace
+}  // namespace limpid
