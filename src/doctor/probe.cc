@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <future>
+#include <iterator>
 #include <optional>
 
 #include "doctor/probe_lab.h"
@@ -134,6 +137,15 @@ void try_datagram(const ProbeLab& lab, const Attempt& attempt, Outcome& outcome)
   }
 }
 
+Outcome outcome_of(const ProbeLab& lab, const Attempt& attempt, const Machine& machine) {
+  Outcome outcome;
+  if (attempt.proto == Protocol::tcp)
+    try_connection(lab, attempt, machine.config.value_or(Config{}).intercept.own_mark, outcome);
+  else
+    try_datagram(lab, attempt, outcome);
+  return outcome;
+}
+
 bool includes(const std::vector<PortRange>& ports, std::uint16_t port) {
   return std::ranges::any_of(ports, [&](const PortRange& range) { return range.first <= port && port <= range.last; });
 }
@@ -219,18 +231,21 @@ std::vector<Diagnosis> probe(const Machine& machine) {
   const Result<ProbeLab> lab =
       ProbeLab::build({.client_link = by->link, .come_in_as = by->come_in_as, .families = families});
   if (!lab) return not_tried(lab.error());
-  std::vector<Diagnosis> findings;
+  // One after the other where they need the same port of the server's, else at once: most of it is waiting.
+  std::vector<std::future<std::vector<Diagnosis>>> pairs;
   for (const int family : families)
     for (const Protocol proto : {Protocol::tcp, Protocol::udp})
-      for (const bool is_local : {false, true}) {
-        const Attempt attempt{.proto = proto, .family = family, .is_local = is_local, .port = port_for(machine, proto)};
-        Outcome outcome;
-        if (proto == Protocol::tcp)
-          try_connection(*lab, attempt, machine.config.value_or(Config{}).intercept.own_mark, outcome);
-        else
-          try_datagram(*lab, attempt, outcome);
-        findings.push_back(told(machine, attempt, outcome));
-      }
+      pairs.push_back(std::async(std::launch::async, [&, family, proto] {
+        std::vector<Diagnosis> both;
+        for (const bool is_local : {false, true}) {
+          const Attempt attempt{
+              .proto = proto, .family = family, .is_local = is_local, .port = port_for(machine, proto)};
+          both.push_back(told(machine, attempt, outcome_of(*lab, attempt, machine)));
+        }
+        return both;
+      }));
+  std::vector<Diagnosis> findings;
+  for (auto& pair : pairs) std::ranges::move(pair.get(), std::back_inserter(findings));
   return findings;
 }
 

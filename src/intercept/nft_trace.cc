@@ -15,21 +15,13 @@
 #include <array>
 #include <cerrno>
 
+#include "net/libnl.h"
 #include "net/traces.h"
 
 namespace limpid {
 namespace {
 
-std::uint32_t be32_of(const nlattr* attribute) { return attribute == nullptr ? 0 : ntohl(nla_get_u32(attribute)); }
-
 std::string string_of(const nlattr* attribute) { return attribute == nullptr ? "" : nla_get_string(attribute); }
-
-std::uint64_t handle_of(const nlattr* attribute) {
-  if (attribute == nullptr) return 0;
-  const std::uint64_t value = nla_get_u64(attribute);
-  return static_cast<std::uint64_t>(ntohl(static_cast<std::uint32_t>(value))) << 32 |
-         ntohl(static_cast<std::uint32_t>(value >> 32));
-}
 
 std::string verdict_name(std::uint32_t code, const std::string& chain) {
   switch (static_cast<int>(code)) {
@@ -69,7 +61,7 @@ TraceEvent event_of(nlmsghdr* message) {
   event.family = nft_family_name(static_cast<const nfgenmsg*>(nlmsg_data(message))->nfgen_family);
   event.table = string_of(attributes[NFTA_TRACE_TABLE]);
   event.chain = string_of(attributes[NFTA_TRACE_CHAIN]);
-  event.handle = handle_of(attributes[NFTA_TRACE_RULE_HANDLE]);
+  event.handle = be64_of(attributes[NFTA_TRACE_RULE_HANDLE]);
   event.mark = be32_of(attributes[NFTA_TRACE_MARK]);
   switch (be32_of(attributes[NFTA_TRACE_TYPE])) {
     case NFT_TRACETYPE_POLICY:

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <optional>
 
+#include "net/libnl.h"
 #include "net/netlink.h"
 #include "net/traces.h"
 
@@ -35,22 +36,16 @@ std::optional<XtTproxy> target_of(nlattr* expression, int family) {
   if (name_in(parts[NFTA_EXPR_NAME]) != "target" || parts[NFTA_EXPR_DATA] == nullptr) return std::nullopt;
   nlattr* target[NFTA_TARGET_MAX + 1] = {};
   nla_parse_nested(target, NFTA_TARGET_MAX, parts[NFTA_EXPR_DATA], nullptr);
-  if (name_in(target[NFTA_TARGET_NAME]) != "TPROXY" || target[NFTA_TARGET_REV] == nullptr) return std::nullopt;
+  if (name_in(target[NFTA_TARGET_NAME]) != "TPROXY") return std::nullopt;
   xt_tproxy_target_info_v1 info{};
   const nlattr* const bytes = target[NFTA_TARGET_INFO];
-  if (ntohl(nla_get_u32(target[NFTA_TARGET_REV])) != 1 || bytes == nullptr ||
+  if (be32_of(target[NFTA_TARGET_REV]) != 1 || bytes == nullptr ||
       nla_len(bytes) < static_cast<int>(offsetof(xt_tproxy_target_info_v1, lport) + sizeof info.lport))
     return std::nullopt;
   std::memcpy(&info, nla_data(bytes), std::min(sizeof info, static_cast<std::size_t>(nla_len(bytes))));
   return XtTproxy{.table = "",
                   .to = {Address::from_bytes(family, &info.laddr), ntohs(info.lport)},
                   .mark = {info.mark_value, info.mark_mask}};
-}
-
-std::uint64_t be64_in(const nlattr* attribute) {
-  const std::uint64_t value = attribute == nullptr ? 0 : nla_get_u64(attribute);
-  return static_cast<std::uint64_t>(ntohl(static_cast<std::uint32_t>(value))) << 32 |
-         ntohl(static_cast<std::uint32_t>(value >> 32));
 }
 
 void add_from(const NetlinkAnswer& answer, std::vector<XtTproxy>& found) {
@@ -65,7 +60,7 @@ void add_from(const NetlinkAnswer& answer, std::vector<XtTproxy>& found) {
     auto target = target_of(expression, family == NFPROTO_IPV4 ? AF_INET : AF_INET6);
     if (!target) continue;
     target->table = fmt::format("{} {}", nft_family_name(family), name_in(rule[NFTA_RULE_TABLE]));
-    target->handle = be64_in(rule[NFTA_RULE_HANDLE]);
+    target->handle = be64_of(rule[NFTA_RULE_HANDLE]);
     found.push_back(*std::move(target));
   }
 }
