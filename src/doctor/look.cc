@@ -14,7 +14,7 @@
 #include "daemon/worker_settings.h"
 #include "doctor/checks.h"
 #include "doctor/features.h"
-#include "intercept/xt_tproxy.h"
+#include "intercept/xt_rules.h"
 #include "net/proc.h"
 
 namespace limpid {
@@ -106,12 +106,12 @@ void look_at_fib(Machine& machine) {
 void look_at_rules(Machine& machine) {
   Result<Nft> nft = Nft::open();
   const Result<std::string> listing = nft ? nft->list_with_handles("ruleset") : std::unexpected(nft.error());
-  const auto of_iptables = xt_tproxies();
+  const auto of_iptables = xt_rules();
   if (!listing || !of_iptables) {
     machine.chains = std::unexpected(listing ? of_iptables.error() : listing.error());
     return;
   }
-  machine.chains = parse_whole_ruleset(with_tproxies_told(*listing, *of_iptables));
+  machine.chains = parse_whole_ruleset(with_xt_told(*listing, *of_iptables));
   const auto ours = holder_of(*nft, "inet limpid");
   machine.is_owned = ours && *ours == Holder::owner;
   machine.has_foreign_table = ours && *ours == Holder::nobody;

@@ -10,7 +10,7 @@
 #include <tuple>
 
 #include "doctor/tproxy_rules.h"
-#include "intercept/xt_tproxy.h"
+#include "intercept/xt_rules.h"
 #include "net/datagram.h"
 #include "net/links.h"
 #include "net/packet.h"
@@ -57,8 +57,7 @@ std::vector<ListedTable> tables_of(const std::string& listing) {
 
 // What only iptables itself can read back.
 bool is_of_iptables_alone(const std::string& text) {
-  return text.find("# xt_") != std::string::npos || text.find("xt match") != std::string::npos ||
-         text.find("xt target") != std::string::npos;
+  return text.find("xt match") != std::string::npos || text.find("xt target") != std::string::npos;
 }
 
 bool is_of_ip(const std::string& name) {
@@ -110,17 +109,28 @@ bool is_end(const TraceEvent& event, Until until) {
 
 }  // namespace
 
+struct Replica::Listing {
+  std::string with_elements, with_handles;
+  std::vector<XtRule> of_iptables;
+};
+
+Result<Replica::Listing> Replica::list_all(Nft& nft) {
+  Result<std::string> with_elements = nft.list_with_elements("ruleset");
+  if (!with_elements) return std::unexpected(with_elements.error());
+  Result<std::string> with_handles = nft.list_with_handles("ruleset");
+  if (!with_handles) return std::unexpected(with_handles.error());
+  Result<std::vector<XtRule>> of_iptables = xt_rules();
+  if (!of_iptables) return std::unexpected(of_iptables.error());
+  return Listing{*std::move(with_elements), *std::move(with_handles), *std::move(of_iptables)};
+}
+
 Result<Replica> Replica::make(const std::vector<WaitingSocket>& sockets) {
   Result<NetworkNamespace> where = NetworkNamespace::create();
   if (!where) return std::unexpected(where.error());
   Result<Nft> nft = Nft::open();
   if (!nft) return std::unexpected(nft.error());
-  const Result<std::string> listing = nft->list_with_elements("ruleset");
-  if (!listing) return failure_in("list the nftables ruleset", listing);
-  const Result<std::string> with_handles = nft->list_with_handles("ruleset");
-  if (!with_handles) return failure_in("list the nftables ruleset", with_handles);
-  const auto of_iptables = xt_tproxies();
-  if (!of_iptables) return std::unexpected(of_iptables.error());
+  const Result<Listing> listing = list_all(*nft);
+  if (!listing) return failure_in("list the rules", listing);
   std::optional<NetworkNamespace::Inside> inside(std::in_place, *where);
   Result<Nft> nft_there = Nft::open();
   inside.reset();
@@ -128,7 +138,7 @@ Result<Replica> Replica::make(const std::vector<WaitingSocket>& sockets) {
 
   Replica replica(std::move(*where), std::move(*nft_there));
   if (Result<> copied = replica.copy_interfaces(); !copied) return failure_in("copy the interfaces", copied);
-  replica.load_tables(*listing, with_tproxies_told(*with_handles, *of_iptables));
+  replica.load_tables(*listing);
   if (const auto loaded = replica.nft_.run(std::string(own_rules)); !loaded) return std::unexpected(loaded.error());
   if (Result<> read = replica.read_rules_back(); !read) return std::unexpected(read.error());
   replica.open_listeners(sockets);
@@ -158,13 +168,13 @@ Result<> Replica::copy_interfaces() {
   return {};
 }
 
-void Replica::load_tables(const std::string& listing, const std::string& told) {
-  const std::vector<ListedTable> tables_told = tables_of(told);
-  for (ListedTable table : tables_of(listing)) {
+void Replica::load_tables(const Listing& listing) {
+  const std::vector<ListedTable> told = tables_of(with_xt_told(listing.with_handles, listing.of_iptables));
+  for (ListedTable table : tables_of(listing.with_elements)) {
     if (!is_of_ip(table.name)) continue;
     // Tables of iptables have no sets, so that nothing is lost.
-    if (is_of_iptables_alone(table.text))
-      table.text = std::ranges::find(tables_told, table.name, &ListedTable::name)->text;
+    if (std::ranges::find(listing.of_iptables, table.name, &XtRule::table) != listing.of_iptables.end())
+      table.text = std::ranges::find(told, table.name, &ListedTable::name)->text;
     if (is_of_iptables_alone(table.text)) {
       missing_.push_back(
           fmt::format("table {} is not followed: it has matches that only iptables can tell", table.name));

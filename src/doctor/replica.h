@@ -47,8 +47,9 @@ class Replica {
  private:
   explicit Replica(NetworkNamespace where, Nft nft) : where_(std::move(where)), nft_(std::move(nft)) {}
   [[nodiscard]] Result<> copy_interfaces();
-  // `told`: the same, where the rules of iptables are told in nft(8)'s words.
-  void load_tables(const std::string& listing, const std::string& told);
+  struct Listing;
+  [[nodiscard]] static Result<Listing> list_all(Nft& nft);
+  void load_tables(const Listing& listing);
   [[nodiscard]] Result<> read_rules_back();
   void open_listeners(const std::vector<WaitingSocket>& sockets);
   [[nodiscard]] Result<> let_in(const PacketQuestion& packet);
