@@ -68,6 +68,21 @@ Result<Fd> bound_in(const NetworkNamespace& where, Protocol proto, const Endpoin
   return fd;
 }
 
+Endpoint server_of(const Attempt& attempt) { return {ProbeLab::server_address(attempt.family), attempt.port}; }
+
+// The sockets of an attempt, before anything is sent.
+struct Ends {
+  Fd server, client;
+};
+Result<Ends> ends_of(const ProbeLab& lab, const Attempt& attempt) {
+  Result<Fd> server = bound_in(lab.server(), attempt.proto, server_of(attempt));
+  if (!server) return std::unexpected(server.error());
+  const Address from = attempt.is_local ? Address::any(attempt.family) : ProbeLab::client_address(attempt.family);
+  Result<Fd> client = bound_in(attempt.is_local ? lab.here() : lab.client(), attempt.proto, {from, 0});
+  if (!client) return std::unexpected(client.error());
+  return Ends{*std::move(server), *std::move(client)};
+}
+
 // Is there a socket of this machine's that stands for the server? Limpid's carries its mark.
 void look_for_taker(const ProbeLab& lab, const Endpoint& client, const Endpoint& server, Mark own, Outcome& outcome) {
   const NetworkNamespace::Inside inside(lab.here());
@@ -81,58 +96,52 @@ void look_for_taker(const ProbeLab& lab, const Endpoint& client, const Endpoint&
 }
 
 void try_connection(const ProbeLab& lab, const Attempt& attempt, Mark own, Outcome& outcome) {
-  const Endpoint at{ProbeLab::server_address(attempt.family), attempt.port};
-  const Result<Fd> listener = bound_in(lab.server(), Protocol::tcp, at);
-  const Result<Fd> client =
-      bound_in(attempt.is_local ? lab.here() : lab.client(), Protocol::tcp,
-               {attempt.is_local ? Address::any(attempt.family) : ProbeLab::client_address(attempt.family), 0});
-  for (const Result<Fd>* const made : {&listener, &client})
-    if (!*made) return void(outcome.refusal = made->error().what);
+  const Result<Ends> ends = ends_of(lab, attempt);
+  if (!ends) return void(outcome.refusal = ends.error().what);
+  const Fd &listener = ends->server, &client = ends->client;
+  const Endpoint at = server_of(attempt);
   const Deadline until = std::chrono::steady_clock::now() + patience_a_probe;
-  if (const int refusal = start_connect(client->raw(), at); refusal != 0 && refusal != EINPROGRESS)
+  if (const int refusal = start_connect(client.raw(), at); refusal != 0 && refusal != EINPROGRESS)
     return void(outcome.refusal = std::strerror(refusal));
-  if (!is_ready(client->raw(), POLLOUT, left(until))) return;
-  if (const int refusal = pending_error(client->raw())) return void(outcome.refusal = std::strerror(refusal));
-  if (const Result<Endpoint> from = local_endpoint(client->raw())) look_for_taker(lab, *from, at, own, outcome);
-  if (::send(client->raw(), question.data(), question.size(), MSG_NOSIGNAL) < 0)
+  if (!is_ready(client.raw(), POLLOUT, left(until))) return;
+  if (const int refusal = pending_error(client.raw())) return void(outcome.refusal = std::strerror(refusal));
+  if (const Result<Endpoint> from = local_endpoint(client.raw())) look_for_taker(lab, *from, at, own, outcome);
+  if (::send(client.raw(), question.data(), question.size(), MSG_NOSIGNAL) < 0)
     return void(outcome.refusal = std::strerror(errno));
   while (left(until).count() > 0 && !outcome.seen) {
-    pollfd waiting[] = {{listener->raw(), POLLIN, 0}, {client->raw(), POLLIN, 0}};
+    pollfd waiting[] = {{listener.raw(), POLLIN, 0}, {client.raw(), POLLIN, 0}};
     if (::poll(waiting, 2, static_cast<int>(left(until).count())) <= 0) return;
     if (waiting[1].revents != 0) {  // nobody has sent it anything yet: it is refused, or at its end
-      const int refusal = pending_error(client->raw());
+      const int refusal = pending_error(client.raw());
       return void(outcome.refusal = refusal == 0 ? "closed" : std::strerror(refusal));
     }
-    if (const auto accepted = accept_client(listener->raw())) {
+    if (const auto accepted = accept_client(listener.raw())) {
       outcome.seen = accepted->client;
       if (::send(accepted->fd.raw(), answer.data(), answer.size(), MSG_NOSIGNAL) < 0) return;
-      outcome.was_answered = is_ready(client->raw(), POLLIN, left(until));
+      outcome.was_answered = is_ready(client.raw(), POLLIN, left(until));
     }
   }
 }
 
 void try_datagram(const ProbeLab& lab, const Attempt& attempt, Outcome& outcome) {
-  const Endpoint at{ProbeLab::server_address(attempt.family), attempt.port};
-  const Result<Fd> server = bound_in(lab.server(), Protocol::udp, at);
-  const Result<Fd> client =
-      bound_in(attempt.is_local ? lab.here() : lab.client(), Protocol::udp,
-               {attempt.is_local ? Address::any(attempt.family) : ProbeLab::client_address(attempt.family), 0});
-  for (const Result<Fd>* const made : {&server, &client})
-    if (!*made) return void(outcome.refusal = made->error().what);
-  if (const int refusal = start_connect(client->raw(), at)) return void(outcome.refusal = std::strerror(refusal));
+  const Result<Ends> ends = ends_of(lab, attempt);
+  if (!ends) return void(outcome.refusal = ends.error().what);
+  const Fd &server = ends->server, &client = ends->client;
+  if (const int refusal = start_connect(client.raw(), server_of(attempt)))
+    return void(outcome.refusal = std::strerror(refusal));
   const Deadline until = std::chrono::steady_clock::now() + patience_a_probe;
   while (left(until).count() > 0) {
-    if (::send(client->raw(), question.data(), question.size(), 0) < 0)
+    if (::send(client.raw(), question.data(), question.size(), 0) < 0)
       return void(outcome.refusal = std::strerror(errno));
-    if (!is_ready(server->raw(), POLLIN, std::min(ask_again, left(until)))) continue;
+    if (!is_ready(server.raw(), POLLIN, std::min(ask_again, left(until)))) continue;
     sockaddr_storage from{};
     socklen_t size = sizeof from;
     char buffer[64];
-    if (::recvfrom(server->raw(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size) < 0) continue;
+    if (::recvfrom(server.raw(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size) < 0) continue;
     outcome.seen = Endpoint::from_sockaddr(from);
-    if (::sendto(server->raw(), answer.data(), answer.size(), 0, reinterpret_cast<const sockaddr*>(&from), size) < 0)
+    if (::sendto(server.raw(), answer.data(), answer.size(), 0, reinterpret_cast<const sockaddr*>(&from), size) < 0)
       return void(outcome.refusal = std::strerror(errno));
-    outcome.was_answered = is_ready(client->raw(), POLLIN, left(until));
+    outcome.was_answered = is_ready(client.raw(), POLLIN, left(until));
     return;
   }
 }

@@ -9,6 +9,7 @@
 #include <set>
 #include <tuple>
 
+#include "daemon/confine.h"
 #include "doctor/tproxy_rules.h"
 #include "intercept/xt_rules.h"
 #include "net/datagram.h"
@@ -125,6 +126,8 @@ Result<Replica::Listing> Replica::list_all(Nft& nft) {
 }
 
 Result<Replica> Replica::make(const std::vector<WaitingSocket>& sockets) {
+  // An interface takes a descriptor, and there may be thousands.
+  if (const auto raised = raise_descriptor_limit(); !raised) return std::unexpected(raised.error());
   Result<NetworkNamespace> where = NetworkNamespace::create();
   if (!where) return std::unexpected(where.error());
   Result<Nft> nft = Nft::open();

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `limpid explain`: the story of a packet, against what really becomes of one.
 import pytest
-from support import firewalls, tproxy
+from support import firewalls, tproxy, traffic, udp
 from support.deadline import stays_silent
 from support.families import FAMILIES
 from support.kernel_state import KernelState
@@ -119,9 +119,15 @@ def test_a_configuration_that_is_named_is_asked(run, explain, family, tmp_path):
 
 def test_a_packet_that_this_machine_sends(lab, run, explain, family):
     run("--local", "--udp", "8080")
+    server = udp.bound(lab, family)
+    for namespace in lab.gateway, lab.client:  # what limpid's sets learn from packets is copied as well
+        traffic.exchange(*lab.session(family, namespace=namespace))
+        udp.exchange(udp.client(lab, family, namespace=namespace), server)
+    assert "expires" in lab.gateway.run("nft", "list", "ruleset").stdout
     for proto in "tcp", "udp":
         lines = explain(family, proto=proto, client=family.gateway_wan, interface="lo")
         assert outcome(lines).startswith("limpid takes it"), lines
+        assert not [line for line in lines if "not followed" in line]
         assert "output:" in lines and "prerouting:" in lines
     past = explain(family, port=9, client=family.gateway_wan, interface="lo")
     assert outcome(past) == "sent by wan0: nobody here takes it"
