@@ -134,5 +134,27 @@ TEST_P(SockDiag, DestroysThousands) {
   EXPECT_THAT(*tcp_sockets(ours), IsEmpty());
 }
 
+struct WaitingSockets : FreshNamespace {};
+
+TEST_F(WaitingSockets, AreListenersAndUnconnectedDatagramSocketsAndTellWhatTheyAre) {
+  const Result<Fd> transparent = listen_transparent({Address::loopback(AF_INET), 9000}, {});
+  const Result<Fd> plain = listen_as_service({Address::any(AF_INET6), 9001}, {});
+  const auto udp = datagram_socket(AF_INET, {}), connected = datagram_socket(AF_INET, {});
+  ASSERT_TRUE(transparent && plain && udp && connected);
+  ASSERT_EQ(bind_to(udp->raw(), {Address::any(AF_INET), 53}), 0);
+  ASSERT_EQ(start_connect(connected->raw(), {Address::loopback(AF_INET), 53}), 0);
+
+  const auto sockets = waiting_sockets();
+  ASSERT_TRUE(sockets) << sockets.error().what;
+  ASSERT_THAT(*sockets, SizeIs(3));
+  for (const WaitingSocket& socket : *sockets) {
+    EXPECT_EQ(socket.is_transparent, socket.at.port == 9000);
+    EXPECT_EQ(socket.protocol, socket.at.port == 53 ? IPPROTO_UDP : IPPROTO_TCP);
+    EXPECT_EQ(socket.at.address.is_any(), socket.at.port != 9000);
+    EXPECT_EQ(socket.uid, 0U);
+    EXPECT_NE(socket.inode, 0U);
+  }
+}
+
 }  // namespace
 }  // namespace limpid
