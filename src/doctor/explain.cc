@@ -25,10 +25,9 @@ std::string name_of(const TraceStep& step) {
   return fmt::format("{} {} {}", step.event.family, step.event.table, step.event.chain);
 }
 
-// A chain without a rule that matched need not be told.
-void tell(const std::vector<TraceStep>& steps, std::vector<std::string>& lines) {
+// A chain without a rule that matched need not be told. `mark`: what it was told to be, before and after.
+void tell(const std::vector<TraceStep>& steps, std::uint32_t& mark, std::vector<std::string>& lines) {
   std::string hook;
-  std::uint32_t mark = 0;
   for (const TraceStep& step : steps) {
     const bool is_told = step.event.kind != TraceEvent::Kind::returned && !Replica::is_own(step);
     if (const std::string here = hook_of(step.chain); is_told && !here.empty() && here != hook) {
@@ -175,9 +174,10 @@ class Teller {
     const auto at_route = std::ranges::find_if(
         steps, [](const TraceStep& step) { return Replica::is_own(step) && step.event.chain == "after_prerouting"; });
     const bool is_told_first = packet_.is_from_here() || at_route == steps.end();
-    tell({steps.begin(), is_told_first ? steps.end() : at_route + 1}, story_.lines);
+    std::uint32_t mark = 0;
+    tell({steps.begin(), is_told_first ? steps.end() : at_route + 1}, mark, story_.lines);
     if (asked) tell_route(*asked);
-    if (!is_told_first) tell({at_route + 1, steps.end()}, story_.lines);
+    if (!is_told_first) tell({at_route + 1, steps.end()}, mark, story_.lines);
     if (const TraceStep* const step = dropped_by(steps)) return tell_drop(*step);
     if (!asked || !asked->second) return tell_refusal(asked);
     if (!asked->second->is_here) return tell_leaving(*asked, steps);
