@@ -125,6 +125,8 @@ Result<Fd> listen_for_requests(const std::string& socket_path) {
   return fd;
 }
 
+std::string json_text(const std::string& text) { return json::serialize(json::value(text)); }
+
 std::string answer_result(const std::string& json_text) { return "{\"result\":" + json_text + "}\n"; }
 
 std::string answer_error(const std::string& message) {

@@ -18,8 +18,8 @@ inline constexpr std::size_t longest_request = 256;  // bytes
 // Says so, and what to do.
 [[nodiscard]] Error nobody_there(const std::string& socket_path);
 
-// Asks, and waits for the answer; an error answer is an Error. `request`: "status", "withdraw", "flows", or "take-back"
-// and a filter (policy/flow_filter.h).
+// Asks, and waits for the answer; an error answer is an Error. `request`: "status", "config" (its text, as a file would
+// have it), "withdraw", "flows", or "take-back" and a filter (policy/flow_filter.h).
 [[nodiscard]] Result<std::string> ask(const std::string& socket_path, const std::string& request,
                                       std::chrono::milliseconds patience);
 
@@ -28,6 +28,9 @@ inline constexpr std::size_t longest_request = 256;  // bytes
 
 // A listening socket at that path, mode 0600. What a dead instance left there is replaced; a living one is an Error.
 [[nodiscard]] Result<Fd> listen_for_requests(const std::string& socket_path);
+
+// A text as JSON has it, quotes and all.
+[[nodiscard]] std::string json_text(const std::string& text);
 
 // The answers.
 [[nodiscard]] std::string answer_result(const std::string& json);

@@ -13,19 +13,7 @@ int check_verb(const Config& config) {
     std::fprintf(stderr, "limpid: %s\n", account.error().what.c_str());
     return exit_refused;
   }
-  // `run` takes free ports; these stand for them.
-  const bool udp = !config.intercept.udp.empty();
-  const Plan plan{
-      .settings = config.intercept,
-      .borrows = borrows_addresses(config),
-      .upstreams = upstreams_that_see_clients(config),
-      .ports = {.ipv4 = 5300, .ipv6 = 5300},
-      .udp4 = {.request = 5300, .request_df = 5301, .here = 5302, .here_df = 5303, .answer = 5304, .answer_df = 5305},
-      .udp6 = {.request = 5300, .request_df = 5300, .here = 5301, .here_df = 5301, .answer = 5302, .answer_df = 5302},
-      .handover = udp && config.transparency.handover == Handover::automatic,
-      .rules = kernel_rules(config.rules),
-      .worker_uid = account->account.uid,
-      .cgroup = {}};
+  const Plan plan = plan_on_paper(config, account->account.uid);
   for (std::size_t place = 0; place < config.rules.size(); ++place)
     std::printf("# Rule %zu \"%s\" is decided by %s.\n", place + 1, config.rules[place].name.c_str(),
                 plan.rules.decides[place] ? "the kernel" : "limpid");

@@ -27,6 +27,8 @@ struct CommandLine {
   bool json = false;
   bool enforce = false;
   std::string take_back;
+  std::string packet;
+  DoctorOptions doctor;
   DecideOptions flow;
   RedirectOptions redirect;
   ExecOptions exec;
@@ -44,6 +46,12 @@ void add_control_socket(CLI::App& verb, CommandLine& line) {
 
 void add_keys(CLI::App& verb, CommandLine& line) {
   line.keys.add_to(verb, [](const Key&) { return true; });
+}
+
+// What the first bytes of a flow would say.
+void add_claim(CLI::App& verb, DecideOptions& flow) {
+  verb.add_option("--host", flow.host, "The host that it names in TLS, HTTP or QUIC")->type_name("NAME");
+  verb.add_option("--app", flow.app, "What it speaks: tls, http, quic, ssh or unknown")->type_name("NAME");
 }
 
 // As tcprdr(1) has them.
@@ -99,6 +107,13 @@ int cut_command_off(int argc, char** argv, std::vector<std::string>& command) {
   return static_cast<int>(dashes - argv);
 }
 
+// With the file's configuration, or none: then it is that of the limpid that runs.
+template <class Verb>
+int with_file(const CommandLine& line, Verb verb) {
+  if (line.config_file.empty()) return verb(std::nullopt);
+  return with_config(line, [&](const Config& config) { return verb(std::optional(config)); });
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -114,7 +129,7 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", LIMPID_VERSION);
   app.require_subcommand(1);
   CommandLine run_line, check_line, decide_line, status_line, reload_line, flows_line, withdraw_line, redirect_line,
-      exec_line;
+      exec_line, doctor_line, explain_line;
 
   CLI::App& run = *app.add_subcommand("run", "Intercept and serve, in the foreground, until SIGTERM");
   add_config_file(run, run_line);
@@ -127,9 +142,7 @@ int run_command_line(int argc, char** argv) {
   add_config_file(decide, decide_line);
   decide.add_option("--client", decide_line.flow.client, "Who opens it")->type_name("ADDRESS:PORT")->required();
   decide.add_option("--to", decide_line.flow.to, "Where to")->type_name("ADDRESS:PORT")->required();
-  decide.add_option("--host", decide_line.flow.host, "The host that it names in TLS, HTTP or QUIC")->type_name("NAME");
-  decide.add_option("--app", decide_line.flow.app, "What it speaks: tls, http, quic, ssh or unknown")
-      ->type_name("NAME");
+  add_claim(decide, decide_line.flow);
   decide.add_option("--proto", decide_line.flow.proto, "tcp or udp")->type_name("NAME")->capture_default_str();
   add_keys(decide, decide_line);
   CLI::App& status = *app.add_subcommand("status", "Tell what the running limpid does");
@@ -151,6 +164,17 @@ int run_command_line(int argc, char** argv) {
       *app.add_subcommand("withdraw", "Take everything back: end the running limpid, or clean up after a dead one");
   add_config_file(withdraw_it, withdraw_line);
   add_control_socket(withdraw_it, withdraw_line);
+  CLI::App& doctor = *app.add_subcommand("doctor", "Look for what has an interception fail without a word");
+  add_config_file(doctor, doctor_line);
+  add_control_socket(doctor, doctor_line);
+  doctor.add_flag("--json", doctor_line.doctor.as_json, "As JSON");
+  doctor.add_flag("--probe", doctor_line.doctor.probes, "Also send connections and datagrams of its own");
+  CLI::App& explain_it = *app.add_subcommand("explain", "Tell what becomes of a packet, rule by rule, sending none");
+  add_config_file(explain_it, explain_line);
+  add_control_socket(explain_it, explain_line);
+  explain_it.add_option("packet", explain_line.packet, "'tcp CLIENT:PORT -> DESTINATION:PORT on INTERFACE'")
+      ->required();
+  add_claim(explain_it, explain_line.flow);
   CLI::App& redirect = *app.add_subcommand("redirect", "Send what comes to a port on to another place, as tcprdr does");
   add_redirect(redirect, redirect_line);
   CLI::App& exec = *app.add_subcommand("exec", "Run a program whose sockets may stand at anybody's addresses");
@@ -184,6 +208,14 @@ int run_command_line(int argc, char** argv) {
     return flows_verb(flows_line.control_socket, flows_line.json,
                       take_back.count() > 0 ? std::optional(flows_line.take_back) : std::nullopt);
   if (withdraw_it) return withdraw(withdraw_line);
+  if (doctor)
+    return with_file(doctor_line, [&](const std::optional<Config>& config) {
+      return doctor_verb(config, doctor_line.control_socket, doctor_line.doctor);
+    });
+  if (explain_it)
+    return with_file(explain_line, [&](const std::optional<Config>& config) {
+      return explain_verb(config, explain_line.control_socket, explain_line.packet, explain_line.flow);
+    });
   if (redirect) return redirect_verb(redirect_line.redirect, redirect_line.control_socket);
   if (exec) {
     exec_line.exec.command = std::move(command);

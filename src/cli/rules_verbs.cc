@@ -184,7 +184,7 @@ int rules_install_verb(const RulesRequest& request) {
     if (!surveyor) return std::unexpected(surveyor.error());
     const Result<Survey> survey = surveyor->look(*plan, {});
     if (!survey) return std::unexpected(survey.error());
-    for (const std::string& sentence : survey->degraded) std::fprintf(stderr, "limpid: %s\n", sentence.c_str());
+    for (const Remark& remark : survey->degraded) std::fprintf(stderr, "limpid: %s\n", remark.sentence.c_str());
     return install_standing(*nft, *plan, survey->conditions(true));
   };
   if (const Result<> done = install(); !done)

@@ -22,6 +22,9 @@ inline void print_errors(const ConfigErrors& errors) {
     std::fprintf(stderr, "%s%s\n", error.place.name.empty() ? "limpid: " : "", error.text().c_str());
 }
 
+// Says it on standard error, and returns the status.
+[[nodiscard]] int refuse(const Error& error, int status = exit_refused);
+
 // Prints the kernel state that `run` would install. Touches nothing.
 [[nodiscard]] int check_verb(const Config& config);
 
@@ -34,6 +37,21 @@ struct DecideOptions {
   std::string proto = "tcp";  // or "udp"
 };
 [[nodiscard]] int decide_verb(const Config& config, const DecideOptions& options);
+
+// Looks for everything that has an interception fail without a word, and changes nothing. `config`: what to judge;
+// nothing: the limpid that runs, or what any set-up needs. Refused (1) where something is broken. `probes`: sends
+// packets of its own as well, for which the machine gets two interfaces meanwhile.
+struct DoctorOptions {
+  bool as_json = false;
+  bool probes = false;
+};
+[[nodiscard]] int doctor_verb(const std::optional<Config>& config, const std::string& control_socket,
+                              const DoctorOptions& options);
+
+// Tells what becomes of a packet ("tcp 10.1.0.2:5000 -> 203.0.113.9:443 on lan0"), and which rule of the policy decides
+// where limpid gets it. `config`: whose policy; nothing: of the limpid that runs. `claim`: host and app alone are used.
+[[nodiscard]] int explain_verb(const std::optional<Config>& config, const std::string& control_socket,
+                               const std::string& packet, const DecideOptions& claim);
 
 // Sends what comes to one port on to another place. `control_socket` may be empty: none.
 [[nodiscard]] int redirect_verb(const RedirectOptions& options, const std::string& control_socket);

@@ -12,24 +12,19 @@ namespace {
 // it.
 constexpr std::chrono::hours patience(24 * 365);
 
-int refused(const Error& error) {
-  std::fprintf(stderr, "limpid: %s\n", error.what.c_str());
-  return exit_refused;
-}
-
 }  // namespace
 
 int withdraw_verb(const std::string& control_socket, const Config& config) {
   const Result<std::string> answer = ask(control_socket, "withdraw", patience);
   if (answer) return 0;
-  if (!is_nobody_there(answer.error())) return refused(answer.error());
-  if (Result<> dead = remove_dead_socket(control_socket); !dead) return refused(dead.error());
+  if (!is_nobody_there(answer.error())) return refuse(answer.error());
+  if (Result<> dead = remove_dead_socket(control_socket); !dead) return refuse(dead.error());
 
   const Result<Removed> removed = clean_up(config.intercept.own_mark, GuardFate::remove, std::chrono::seconds(2));
-  if (!removed) return refused(removed.error());
+  if (!removed) return refuse(removed.error());
   for (const std::string& line : removed->what) std::printf("removed: %s\n", line.c_str());
   if (removed->sockets.destroyed > 0) std::printf("ended: %lu sockets\n", removed->sockets.destroyed);
-  for (const Error& error : removed->errors) (void)refused(error);
+  for (const Error& error : removed->errors) (void)refuse(error);
   return removed->errors.empty() ? 0 : exit_refused;
 }
 

@@ -100,7 +100,12 @@ std::expected<Config, ConfigErrors> load_config(const std::optional<std::string>
          fmt::format("{}: name a configuration file that can be read with --config, or leave it out and say all on the "
                      "command line",
                      text.error().what)}});
-  Settings settings = read_settings(*text, *path, overrides);
+  return load_config_text(*text, *path, overrides);
+}
+
+std::expected<Config, ConfigErrors> load_config_text(const std::string& text, const std::string& name,
+                                                     const Overrides& overrides) {
+  Settings settings = read_settings(text, name, overrides);
   read_named_files(settings);
   return judge(std::move(settings));
 }

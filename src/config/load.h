@@ -14,4 +14,8 @@ namespace limpid {
 [[nodiscard]] std::expected<Config, ConfigErrors> load_config(const std::optional<std::string>& path,
                                                               const Overrides& overrides);
 
+// The same of a text; `name` stands for the file in errors.
+[[nodiscard]] std::expected<Config, ConfigErrors> load_config_text(const std::string& text, const std::string& name,
+                                                                   const Overrides& overrides = {});
+
 }  // namespace limpid

@@ -130,16 +130,23 @@ Result<> allow_only_known_calls() {
 
 }  // namespace
 
+std::vector<Capability> needed_capabilities() {
+  std::vector<Capability> needed;
+  for (const unsigned number :
+       {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL})
+    needed.push_back({number, "CAP_" + upper_case(capng_capability_to_name(number))});
+  return needed;
+}
+
 Result<> confine_supervisor() {
   constexpr auto kept = static_cast<capng_type_t>(effective_and_permitted | CAPNG_BOUNDING_SET);
-  constexpr unsigned needed[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID,
-                                 CAP_SETPCAP,   CAP_KILL};
-  std::vector<unsigned> keep(std::begin(needed), std::end(needed));
+  std::vector<unsigned> keep;
   if (capng_get_caps_process() != 0) return failure("read this process's capabilities: capng_get_caps_process refused");
-  for (const unsigned capability : needed)
-    if (capng_have_capability(CAPNG_EFFECTIVE, capability) == 0)
-      return failure(
-          fmt::format("this needs CAP_{}: run it as root", upper_case(capng_capability_to_name(capability))));
+  for (const Capability& capability : needed_capabilities()) {
+    if (capng_have_capability(CAPNG_EFFECTIVE, capability.number) == 0)
+      return failure(fmt::format("this needs {}: run it as root", capability.name));
+    keep.push_back(capability.number);
+  }
   // Without it there are fewer large pipes for bulk (pipe(7)); a container's root often has not got it.
   if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_RESOURCE) != 0) keep.push_back(CAP_SYS_RESOURCE);
   capng_clear(CAPNG_SELECT_BOTH);

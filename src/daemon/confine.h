@@ -2,10 +2,20 @@
 // What each process may still do (docs/threat-model.md). Each calls its own once, as its only thread, before it reads
 // anything from outside.
 #pragma once
+#include <string>
+#include <vector>
+
 #include "base/result.h"
 #include "daemon/orders.h"
 
 namespace limpid {
+
+// What a supervisor cannot do without: CAP_NET_ADMIN and so on (capabilities(7)).
+struct Capability {
+  unsigned number;
+  std::string name;
+};
+[[nodiscard]] std::vector<Capability> needed_capabilities();
 
 // The capabilities named in the threat model, and nothing above them ever again.
 [[nodiscard]] Result<> confine_supervisor();

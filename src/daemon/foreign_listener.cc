@@ -31,24 +31,26 @@ std::vector<WantedSocket> wanted_by(const Plan& plan) {
   return all;
 }
 
-bool takes(const ListeningSocket& socket, int family) {
-  return socket.local.family() == family || (family == AF_INET && socket.takes_ipv4);
+bool takes(const WaitingSocket& socket, const WantedSocket& wanted) {
+  const int family = socket.at.address.family();
+  return socket.protocol == wanted.protocol && socket.at.port == wanted.at.port &&
+         (family == wanted.family || (family == AF_INET6 && !socket.ipv6_only));
 }
 
 Result<> look_for(const WantedSocket& wanted) {
-  const auto sockets = listening_sockets(wanted.protocol, wanted.at.port);
+  const auto sockets = waiting_sockets();
   if (!sockets) return std::unexpected(sockets.error());
   std::string elsewhere;
-  for (const ListeningSocket& socket : *sockets) {
-    if (!takes(socket, wanted.family)) continue;
-    if (socket.local.address.is_any() || socket.local.address == wanted.at.address) {
-      if (socket.transparent.value_or(true)) return {};
+  for (const WaitingSocket& socket : *sockets) {
+    if (!takes(socket, wanted)) continue;
+    if (socket.at.address.is_any() || socket.at.address == wanted.at.address) {
+      if (socket.is_transparent.value_or(true)) return {};
       return failure(fmt::format(
           "who listens on {} has no transparent socket (IP_TRANSPARENT), and would not be given what is intercepted: "
           "switch that on in its configuration (squid: http_port {} tproxy, haproxy: bind ... transparent)",
           wanted.text(), wanted.at.port));
     }
-    elsewhere = socket.local.address.text();
+    elsewhere = socket.at.address.text();
   }
   if (!elsewhere.empty())
     return failure(fmt::format("nobody listens on {}, but somebody does on {}: name that with --listen {}",

@@ -33,10 +33,10 @@ Result<std::unique_ptr<Interception>> Interception::survey(boost::asio::io_conte
   Result<Survey> survey = interception->surveyor_.look(plan, {});
   if (!survey) return failure_in("look at the machine", survey);
   if (!survey->conflicts.empty()) {
-    for (std::size_t i = 1; i < survey->conflicts.size(); ++i) spdlog::error("{}", survey->conflicts[i]);
-    return failure(survey->conflicts[0]);
+    for (std::size_t i = 1; i < survey->conflicts.size(); ++i) spdlog::error("{}", survey->conflicts[i].sentence);
+    return failure(survey->conflicts[0].sentence);
   }
-  for (const std::string& sentence : survey->degraded) spdlog::warn("{}", sentence);
+  for (const Remark& remark : survey->degraded) spdlog::warn("{}", remark.sentence);
   interception->survey_ = std::move(*survey);
   return interception;
 }
@@ -71,8 +71,8 @@ Result<> Interception::change_plan(const Plan& plan) {
 Result<> Interception::look_at_machine(const Plan& plan) {
   Result<Survey> survey = surveyor_.look(plan, installation_->conditions());
   if (!survey) return failure_in("look at the machine", survey);
-  for (const std::string& sentence : survey->degraded)
-    if (std::ranges::find(survey_.degraded, sentence) == survey_.degraded.end()) spdlog::warn("{}", sentence);
+  for (const Remark& remark : survey->degraded)
+    if (std::ranges::find(survey_.degraded, remark) == survey_.degraded.end()) spdlog::warn("{}", remark.sentence);
   survey_ = std::move(*survey);
   return {};
 }
@@ -133,7 +133,8 @@ std::vector<std::string> Interception::lines() const {
 }
 
 std::vector<std::string> Interception::degraded() const {
-  std::vector<std::string> sentences = survey_.degraded;
+  std::vector<std::string> sentences;
+  for (const Remark& remark : survey_.degraded) sentences.push_back(remark.sentence);
   if (installation_ && installation_->destroyed().refused_by_kernel > 0)
     sentences.push_back(
         "this kernel does not destroy TIME_WAIT sockets: for 60 s after an end a client that uses its port again may "

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/start_probe.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <memory>
-#include <set>
 
+#include "intercept/arrivals.h"
 #include "intercept/fib.h"
 #include "net/socket.h"
 #include "proxy/settings.h"
@@ -55,48 +52,14 @@ Result<> ask_by_datagram(int fd, const Endpoint& to) {
   return {};
 }
 
-// Does "lan*" or "lan0" mean this interface?
-bool is_named(const std::string& name, const std::vector<std::string>& patterns) {
-  for (const std::string& pattern : patterns) {
-    if (pattern == name) return true;
-    if (pattern.ends_with('*') && name.starts_with(pattern.substr(0, pattern.size() - 1))) return true;
-  }
-  return false;
-}
-
-Address address_of(const sockaddr* address) {
-  sockaddr_storage storage{};
-  std::memcpy(&storage, address, address->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-  return Endpoint::from_sockaddr(storage).address;
-}
-
-// Another host's address in the network of this one; nothing if the network has room for nobody else.
-std::optional<Address> neighbour(const Address& own, const Address& mask) {
-  std::array<std::uint8_t, 16> bytes{};
-  const auto size = static_cast<std::size_t>(own.bits() / 8);
-  for (std::size_t i = 0; i < size; ++i) bytes[i] = own.bytes()[i] & mask.bytes()[i];
-  if (mask.bytes()[size - 1] == 0xff) return std::nullopt;
-  for (const unsigned host : {1U, 2U, 0U}) {
-    std::array<std::uint8_t, 16> other = bytes;
-    other[size - 1] = static_cast<std::uint8_t>(other[size - 1] | host);
-    const Address address = Address::from_bytes(own.family(), other.data());
-    if (address != own) return address;
-  }
-  return std::nullopt;
-}
-
-Result<> probe_route(Fib& fib, const ifaddrs& entry, const Plan& plan) {
-  const Address own = address_of(entry.ifa_addr);
-  // A route look-up with a link-local source needs more than this question can say.
-  if (own.family() == AF_INET6 && own.bytes()[0] == 0xfe && (own.bytes()[1] & 0xc0) == 0x80) return {};
-  const std::optional<Address> client = neighbour(own, address_of(entry.ifa_netmask));
-  if (!client) return {};
-  const Result<bool> delivered = fib.is_delivered_locally({.interface = entry.ifa_name,
+Result<> probe_route(Fib& fib, const Arrival& arrival, const Plan& plan) {
+  const int family = arrival.client.family();
+  const Result<bool> delivered = fib.is_delivered_locally({.interface = arrival.interface,
                                                            .mark = plan.settings.mark,
-                                                           .source = *client,
-                                                           .destination = probe_destination(own.family()).address});
-  const std::string context = fmt::format("{} on {}: a packet from {} with mark {}", family_name(own.family()),
-                                          entry.ifa_name, client->text(), plan.settings.mark.text());
+                                                           .source = arrival.client,
+                                                           .destination = probe_destination(family).address});
+  const std::string context = fmt::format("{} on {}: a packet from {} with mark {}", family_name(family),
+                                          arrival.interface, arrival.client.text(), plan.settings.mark.text());
   if (!delivered) return failure_in(context + " is not delivered to limpid", delivered);
   if (!*delivered)
     return failure(
@@ -134,15 +97,11 @@ boost::asio::awaitable<Result<>> probe_rules(boost::asio::io_context& io, const 
 Result<> probe_routes(const Plan& plan) {
   Result<Fib> fib = Fib::open();
   if (!fib) return std::unexpected(fib.error());
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return errno_failure("getifaddrs", errno);
-  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, ::freeifaddrs);
-  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr || entry->ifa_netmask == nullptr || (entry->ifa_flags & IFF_UP) == 0) continue;
-    const int family = entry->ifa_addr->sa_family;
-    if ((family != AF_INET && family != AF_INET6) || plan.ports.of(family) == 0) continue;
-    if (!is_named(entry->ifa_name, plan.settings.interfaces)) continue;
-    if (Result<> probed = probe_route(*fib, *entry, plan); !probed) return probed;
+  const Result<std::vector<Arrival>> found = arrivals();
+  if (!found) return std::unexpected(found.error());
+  for (const Arrival& arrival : *found) {
+    if (plan.ports.of(arrival.client.family()) == 0 || !is_named(arrival.interface, plan.settings.interfaces)) continue;
+    if (Result<> probed = probe_route(*fib, arrival, plan); !probed) return probed;
   }
   return {};
 }

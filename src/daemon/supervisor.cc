@@ -11,8 +11,10 @@
 #include <csignal>
 #include <memory>
 
+#include "api/control.h"
 #include "api/flows.h"
 #include "api/status.h"
+#include "config/write.h"
 #include "daemon/account.h"
 #include "daemon/control_server.h"
 #include "daemon/given_back.h"
@@ -330,6 +332,7 @@ class Supervisor {
       (void)co_await worker_->refresh(milliseconds(300));
       co_return to_json(status());
     }
+    if (request == "config") co_return json_text(to_toml(config_));
     if (request == "flows") {
       if (Result<> looked = kernel_flows_->look(); !looked) co_return std::unexpected(looked.error());
       co_return flows_to_json(kernel_flows_->list());

@@ -103,6 +103,18 @@ FibRoute route_of(const NetlinkAnswer& answer) {
   return {.family = header->rtm_family, .table = number(attributes[RTA_TABLE]), .protocol = header->rtm_protocol};
 }
 
+Fib::Way way_of(const NetlinkAnswer& answer) {
+  const auto* const header = static_cast<const rtmsg*>(nlmsg_data(answer.message()));
+  nlattr* attributes[RTA_MAX + 1] = {};
+  nlmsg_parse(answer.message(), sizeof *header, attributes, RTA_MAX, nullptr);
+  Fib::Way way{.is_here = header->rtm_type == RTN_LOCAL, .table = number(attributes[RTA_TABLE])};
+  char name[IF_NAMESIZE] = {};
+  if (if_indextoname(number(attributes[RTA_OIF]), name) != nullptr) way.interface = name;
+  if (attributes[RTA_GATEWAY] != nullptr)
+    way.via = Address::from_bytes(header->rtm_family, nla_data(attributes[RTA_GATEWAY]));
+  return way;
+}
+
 bool delivers_everything(const NetlinkAnswer& answer) {
   const auto* const header = static_cast<const rtmsg*>(nlmsg_data(answer.message()));
   return header->rtm_type == RTN_LOCAL && header->rtm_dst_len == 0;
@@ -189,26 +201,37 @@ Result<std::vector<FibRoute>> Fib::our_routes(int family, std::uint8_t protocol)
   return routes;
 }
 
-Result<bool> Fib::is_delivered_locally(const Query& query) {
-  const unsigned int interface = if_nametoindex(query.interface.c_str());
-  if (interface == 0) return errno_failure(fmt::format("interface {}", query.interface), errno);
+std::string Fib::Query::text() const {
+  std::string text = "ip route get " + destination.text();
+  if (!interface.empty()) text += fmt::format(" from {} iif {}", source.text(), interface);
+  return mark.bits == 0 ? text : fmt::format("{} mark 0x{:x}", text, mark.bits);
+}
+
+Result<Fib::Way> Fib::way(const Query& query) {
   rtmsg header{};
   header.rtm_family = byte(query.destination.family());
   header.rtm_dst_len = byte(query.destination.bits());
-  header.rtm_src_len = byte(query.source.bits());
+  // IPv6 tells the table in any case, and refuses the flag.
+  if (query.destination.family() == AF_INET) header.rtm_flags = RTM_F_LOOKUP_TABLE;
+  if (!query.interface.empty()) header.rtm_src_len = byte(query.source.bits());
   const NetlinkMessage request = netlink_message(RTM_GETROUTE, NLM_F_REQUEST, &header, sizeof header);
   put(request, RTA_DST, query.destination);
-  put(request, RTA_SRC, query.source);
-  put(request, RTA_IIF, interface);
+  if (!query.interface.empty()) {
+    const unsigned int interface = if_nametoindex(query.interface.c_str());
+    if (interface == 0) return errno_failure(fmt::format("interface {}", query.interface), errno);
+    put(request, RTA_SRC, query.source);
+    put(request, RTA_IIF, interface);
+  }
   put(request, RTA_MARK, query.mark.bits);
   const auto answers = netlink_.ask("RTM_GETROUTE", request);
-  if (!answers)
-    return failure_in(fmt::format("ip route get {} from {} iif {} mark 0x{:x}", query.destination.text(),
-                                  query.source.text(), query.interface, query.mark.bits),
-                      answers);
-  return std::ranges::any_of(*answers, [](const NetlinkAnswer& answer) {
-    return static_cast<const rtmsg*>(nlmsg_data(answer.message()))->rtm_type == RTN_LOCAL;
-  });
+  if (!answers) return failure_in(query.text(), answers);
+  return answers->empty() ? Way() : way_of(answers->front());
+}
+
+Result<bool> Fib::is_delivered_locally(const Query& query) {
+  const Result<Way> found = way(query);
+  if (!found) return std::unexpected(found.error());
+  return found->is_here;
 }
 
 }  // namespace limpid

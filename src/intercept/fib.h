@@ -30,14 +30,26 @@ class Fib {
   [[nodiscard]] Result<std::vector<FibRoute>> our_routes(int family, std::uint8_t protocol = limpid_protocol);
 
   // What the kernel would do with a packet that comes in there: look-up as for input, source validation included.
+  // Without an interface: with one that this machine sends; the source is not looked at then.
   struct Query {
     std::string interface;
     Mark mark;
     Address source;
     Address destination;
+
+    [[nodiscard]] std::string text() const;  // "ip route get 192.0.2.1 from 10.1.0.2 iif lan0 mark 0x1"
+    bool operator==(const Query&) const = default;
   };
-  [[nodiscard]] Result<bool> is_delivered_locally(
-      const Query& query);  // false: forwarded; a refusal by the kernel is an error
+  // Where it goes. A refusal by the kernel is an error: EXDEV and EINVAL where the source is not believed (rp_filter).
+  struct Way {
+    bool is_here = false;          // delivered to this machine
+    std::uint32_t table = 0;       // that has the route
+    std::string interface{};       // out of which it goes
+    std::optional<Address> via{};  // by which router; nothing: to the destination itself
+    bool operator==(const Way&) const = default;
+  };
+  [[nodiscard]] Result<Way> way(const Query& query);
+  [[nodiscard]] Result<bool> is_delivered_locally(const Query& query);  // false: forwarded
 
  private:
   explicit Fib(Netlink netlink) : netlink_(std::move(netlink)) {}

@@ -45,10 +45,6 @@ bool has_word(const std::vector<std::string_view>& words, std::string_view word)
   return std::ranges::find(words, word) != words.end();
 }
 
-std::string where(const NftChain& chain) {
-  return fmt::format("nft table {} {}, chain {}", chain.family, chain.table, chain.name);
-}
-
 // "accept what carries exactly this mark", which is what we ask people to add to their input chains.
 bool only_accepts(const std::string& rule, Mark mark) {
   const auto uses = mark_uses(rule);
@@ -67,15 +63,6 @@ std::string mark_sentence(const std::string& holder, const NamedMark& named, std
 bool is_base_of(const NftChain& chain, std::string_view hook) {
   const auto words = words_of(chain.hook);
   return chain.hook.starts_with("type filter ") && has_word(words, hook);
-}
-
-// By its policy, or by a last rule that looks at nothing.
-bool drops_by_default(const NftChain& chain) {
-  if (chain.hook.find("policy drop") != std::string::npos) return true;
-  if (chain.rules.empty()) return false;
-  const auto words = words_of(chain.rules.back());
-  const std::size_t verdict = !words.empty() && words[0] == "counter" ? 1 : 0;
-  return words.size() > verdict && (words[verdict] == "drop" || words[verdict] == "reject");
 }
 
 // iptables-nft's tables are iptables' to change.
@@ -101,9 +88,30 @@ std::vector<std::string> drops(const std::vector<NftChain>& chains, std::string_
   return sentences;
 }
 
+// Of a set-up by `limpid rules`.
+bool is_of_rules(const NftChain& chain) {
+  return chain.family == "inet" && (chain.table.starts_with(rules_table) || chain.table.starts_with(rules_guard));
+}
+
 }  // namespace
 
-std::vector<NftChain> parse_ruleset(std::string_view listing, const Instance& whose) {
+std::string where(const NftChain& chain) {
+  return fmt::format("nft table {} {}, chain {}", chain.family, chain.table, chain.name);
+}
+
+bool drops_by_default(const NftChain& chain) {
+  if (chain.hook.find("policy drop") != std::string::npos) return true;
+  if (chain.rules.empty()) return false;
+  const auto words = words_of(chain.rules.back());
+  const std::size_t verdict = !words.empty() && words[0] == "counter" ? 1 : 0;
+  return words.size() > verdict && (words[verdict] == "drop" || words[verdict] == "reject");
+}
+
+bool is_ours(const NftChain& chain) {
+  return chain.family == "inet" && (chain.table == "limpid" || chain.table == "limpid_guard" || is_of_rules(chain));
+}
+
+std::vector<NftChain> parse_whole_ruleset(std::string_view listing) {
   std::vector<NftChain> chains;
   std::string family, table, rule;
   bool in_chain = false;
@@ -129,12 +137,16 @@ std::vector<NftChain> parse_ruleset(std::string_view listing, const Instance& wh
       chains.back().rules.push_back(rule);
     rule.clear();
   }
+  return chains;
+}
+
+std::vector<NftChain> parse_ruleset(std::string_view listing, const Instance& whose) {
+  std::vector<NftChain> chains = parse_whole_ruleset(listing);
   std::erase_if(chains, [&](const NftChain& chain) {
     const std::string name = fmt::format("{} {}", chain.family, chain.table);
     if (name == whose.table() || name == whose.guard()) return true;
     // Other set-ups for proxies use other values of the same bits; their fib rules tell which.
-    return whose.is_foreign() && chain.family == "inet" &&
-           (chain.table.starts_with(rules_table) || chain.table.starts_with(rules_guard));
+    return whose.is_foreign() && is_of_rules(chain);
   });
   return chains;
 }

@@ -20,9 +20,19 @@ struct NftChain {
   bool operator==(const NftChain&) const = default;
 };
 
-// The chains of a listed ruleset but for our own two tables: those of whose kernel state it is about. For a set-up for
-// another proxy, also without those of its like.
+// The chains of a listed ruleset; and all but those of our own two tables: those of whose kernel state it is about. For
+// a set-up for another proxy, also without those of its like.
+[[nodiscard]] std::vector<NftChain> parse_whole_ruleset(std::string_view listing);
 [[nodiscard]] std::vector<NftChain> parse_ruleset(std::string_view listing, const Instance& whose = {});
+
+// Of limpid's own tables, those of `limpid rules` among them.
+[[nodiscard]] bool is_ours(const NftChain& chain);
+
+// By its policy, or by a last rule that looks at nothing.
+[[nodiscard]] bool drops_by_default(const NftChain& chain);
+
+// "nft table inet filter, chain input"
+[[nodiscard]] std::string where(const NftChain& chain);
 
 // Who else uses bits of our marks, and which key to change. A rule that only accepts what carries our mark is welcome.
 [[nodiscard]] std::vector<std::string> mark_conflicts(const std::vector<NftChain>& chains, const Intercept& settings);

@@ -85,8 +85,18 @@ Result<> Nft::check(const std::string& commands) {
 }
 
 Result<std::string> Nft::list(const std::string& what) {
+  return list_as(what, NFT_CTX_OUTPUT_TERSE | NFT_CTX_OUTPUT_STATELESS);
+}
+
+Result<std::string> Nft::list_with_elements(const std::string& what) { return list_as(what, NFT_CTX_OUTPUT_STATELESS); }
+
+Result<std::string> Nft::list_with_handles(const std::string& what) {
+  return list_as(what, NFT_CTX_OUTPUT_TERSE | NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_HANDLE);
+}
+
+Result<std::string> Nft::list_as(const std::string& what, unsigned int flags) {
   const unsigned int before = nft_ctx_output_get_flags(context_.get());
-  nft_ctx_output_set_flags(context_.get(), before | NFT_CTX_OUTPUT_TERSE | NFT_CTX_OUTPUT_STATELESS);
+  nft_ctx_output_set_flags(context_.get(), before | flags);
   Result<std::string> result = run("list " + what);
   nft_ctx_output_set_flags(context_.get(), before);
   return result;

@@ -21,8 +21,13 @@ class Nft {
   [[nodiscard]] Result<> check(const std::string& commands);
   // "ruleset", "tables", "table inet x": without the elements of sets (there may be many) and the values of counters.
   [[nodiscard]] Result<std::string> list(const std::string& what);
+  // The same with the elements of sets; and with the handles of rules and chains, as comments ("# handle 7").
+  [[nodiscard]] Result<std::string> list_with_elements(const std::string& what);
+  [[nodiscard]] Result<std::string> list_with_handles(const std::string& what);
 
  private:
+  [[nodiscard]] Result<std::string> list_as(const std::string& what, unsigned int flags);
+
   struct Free {
     void operator()(nft_ctx* context) const;
   };

@@ -69,6 +69,21 @@ std::vector<Endpoint> upstreams_that_see_clients(const Config& config) {
   return endpoints;
 }
 
+Plan plan_on_paper(const Config& config, uid_t worker_uid) {
+  const bool udp = !config.intercept.udp.empty();
+  return {
+      .settings = config.intercept,
+      .borrows = borrows_addresses(config),
+      .upstreams = upstreams_that_see_clients(config),
+      .ports = {.ipv4 = 5300, .ipv6 = 5300},
+      .udp4 = {.request = 5300, .request_df = 5301, .here = 5302, .here_df = 5303, .answer = 5304, .answer_df = 5305},
+      .udp6 = {.request = 5300, .request_df = 5300, .here = 5301, .here_df = 5301, .answer = 5302, .answer_df = 5302},
+      .handover = udp && config.transparency.handover == Handover::automatic,
+      .rules = kernel_rules(config.rules),
+      .worker_uid = worker_uid,
+      .cgroup = {}};
+}
+
 std::string FibRule::text() const {
   std::string text = fmt::format("-{} rule add priority {}", digit(family), priority);
   if (from) text += fmt::format(" from {}", from->address.text());

@@ -161,6 +161,9 @@ struct FibRoute {
 [[nodiscard]] bool borrows_addresses(const Config& config);
 [[nodiscard]] std::vector<Endpoint> upstreams_that_see_clients(const Config& config);
 
+// The plan for a configuration as it can be told without opening a socket: ports that `run` would choose are made up.
+[[nodiscard]] Plan plan_on_paper(const Config& config, uid_t worker_uid);
+
 // The families that have a listener.
 [[nodiscard]] std::vector<int> families(const Plan& plan);
 

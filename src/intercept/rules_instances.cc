@@ -108,7 +108,7 @@ Result<Plan> with_free_numbers(Nft& nft, const Plan& plan, const GivenNumbers& g
     const Result<Survey> survey = surveyor->look(*candidate, {});
     if (!survey) return std::unexpected(survey.error());
     if (survey->conflicts.empty()) return candidate;
-    if (!why_not) why_not = Error{survey->conflicts.front()};
+    if (!why_not) why_not = Error{survey->conflicts.front().sentence};
   }
   if (why_not) return std::unexpected(*why_not);
   return failure(

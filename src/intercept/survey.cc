@@ -1,44 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "intercept/survey.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <fstream>
-#include <iterator>
-
 #include "intercept/fib.h"
 #include "intercept/judge.h"
 #include "net/links.h"
+#include "net/proc.h"
 
 namespace limpid {
 namespace {
-
-// A file of /proc, or nothing where the kernel has no such thing (a module not loaded, a family switched off).
-std::optional<std::string> text_of(const char* path) {
-  std::ifstream file(path);
-  if (!file) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-std::uint64_t number_of(const char* path) {
-  const std::string text = text_of(path).value_or("");
-  std::uint64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
 
 // Names of the tables that legacy iptables has in use; their rules can be read by iptables-legacy alone.
 std::string legacy_tables() {
   std::string names;
   for (const char* const path : {"/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"})
-    names += text_of(path).value_or("");
+    names += proc_text(path).value_or("");
   return names;
 }
 
-template <class Value>
-void append(std::vector<Value>& to, std::vector<Value> more) {
-  std::ranges::move(more, std::back_inserter(to));
+void append(std::vector<Remark>& to, std::string_view about, const std::vector<std::string>& sentences) {
+  for (const std::string& sentence : sentences) to.push_back({about, sentence});
 }
 
 Result<> look_at_fib(const Plan& plan, Survey& survey) {
@@ -47,10 +27,10 @@ Result<> look_at_fib(const Plan& plan, Survey& survey) {
   for (const int family : families(plan)) {
     const auto rules = fib->rules(family);
     if (!rules) return std::unexpected(rules.error());
-    append(survey.conflicts, fib_conflicts(*rules, plan.settings, plan.whose));
+    append(survey.conflicts, "fib-conflict", fib_conflicts(*rules, plan.settings, plan.whose));
     const auto routes = fib->routes(family, plan.settings.table);
     if (!routes) return std::unexpected(routes.error());
-    append(survey.conflicts, route_conflicts(*routes, plan.settings, plan.whose));
+    append(survey.conflicts, "fib-conflict", route_conflicts(*routes, plan.settings, plan.whose));
   }
   return {};
 }
@@ -58,31 +38,32 @@ Result<> look_at_fib(const Plan& plan, Survey& survey) {
 Result<> look_at_links(Survey& survey) {
   const auto all = links();
   if (!all) return std::unexpected(all.error());
-  const bool everywhere = number_of("/proc/sys/net/bridge/bridge-nf-call-iptables") != 0 ||
-                          number_of("/proc/sys/net/bridge/bridge-nf-call-ip6tables") != 0;
+  const bool everywhere = proc_number("/proc/sys/net/bridge/bridge-nf-call-iptables") != 0 ||
+                          proc_number("/proc/sys/net/bridge/bridge-nf-call-ip6tables") != 0;
   for (const Link& link : *all) {
     if (link.is_bridge && (everywhere || link.calls_iptables)) survey.bridge = true;
     if (link.name == "lo" && !link.is_up)
       survey.conflicts.push_back(
-          "the interface lo is down, which intercepted packets are delivered through: ip link set lo up");
+          {"loopback-down",
+           "the interface lo is down, which intercepted packets are delivered through: ip link set lo up"});
   }
   return {};
 }
 
 void look_at_ipv6(Survey& survey) {
-  if (!text_of("/proc/thread-self/net/if_inet6") || number_of("/proc/sys/net/ipv6/conf/lo/disable_ipv6") != 0)
+  if (!proc_text("/proc/thread-self/net/if_inet6") || proc_number("/proc/sys/net/ipv6/conf/lo/disable_ipv6") != 0)
     survey.degraded.push_back(
-        "IPv6 is switched off on this machine (ipv6.disable, or net.ipv6.conf.lo.disable_ipv6): its connections are "
-        "not "
-        "intercepted");
+        {"ipv6",
+         "IPv6 is switched off on this machine (ipv6.disable, or net.ipv6.conf.lo.disable_ipv6): its connections are "
+         "not intercepted"});
 }
 
 void look_at_legacy_tables(const std::string& names, Survey& survey) {
   if (names.empty()) return;
   survey.degraded.push_back(
-      "iptables-legacy is in use here, whose rules limpid cannot see: make sure by hand that they use no bits of "
-      "limpid's "
-      "marks, and that INPUT accepts limpid's mark");
+      {"legacy-iptables",
+       "iptables-legacy is in use here, whose rules limpid cannot see: make sure by hand that they use no bits of "
+       "limpid's marks, and that INPUT accepts limpid's mark"});
 }
 
 }  // namespace
@@ -98,8 +79,8 @@ Result<Survey> Surveyor::look(const Plan& plan, const Conditions& current) {
   const auto listing = nft_.list("ruleset");
   if (!listing) return failure_in("survey: list the nftables ruleset", listing);
   const std::vector<NftChain> chains = parse_ruleset(*listing, plan.whose);
-  survey.conflicts = mark_conflicts(chains, plan.settings);
-  survey.degraded = input_drops(chains, plan.settings);
+  append(survey.conflicts, "mark-conflict", mark_conflicts(chains, plan.settings));
+  append(survey.degraded, "input-drop", input_drops(chains, plan.settings));
   if (plan.handover) survey.forward_drops = forward_drops(chains, plan.settings);
   if (const auto looked = look_at_fib(plan, survey); !looked) return failure_in("survey", looked);
   if (const auto looked = look_at_links(survey); !looked) return failure_in("survey", looked);
@@ -108,13 +89,13 @@ Result<Survey> Surveyor::look(const Plan& plan, const Conditions& current) {
   const std::string legacy = legacy_tables();
   look_at_legacy_tables(legacy, survey);
   if (!tracked_at_first_)
-    tracked_at_first_ = !current.zones && number_of("/proc/sys/net/netfilter/nf_conntrack_count") > 0;
+    tracked_at_first_ = !current.zones && proc_number("/proc/sys/net/netfilter/nf_conntrack_count") > 0;
   survey.filters = !legacy.empty() || filters_forwarding(chains);
   survey.conntrack = *tracked_at_first_ || !legacy.empty() || uses_conntrack(chains);
 
-  const std::uint64_t sent = cookies_sent(text_of("/proc/thread-self/net/netstat").value_or(""));
+  const std::uint64_t sent = cookies_sent(proc_text("/proc/thread-self/net/netstat").value_or(""));
   if (!cookies_at_first_) cookies_at_first_ = sent;
-  survey.cookies = number_of("/proc/sys/net/ipv4/tcp_syncookies") == 2 || sent != *cookies_at_first_;
+  survey.cookies = proc_number("/proc/sys/net/ipv4/tcp_syncookies") == 2 || sent != *cookies_at_first_;
   return survey;
 }
 

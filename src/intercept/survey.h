@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -14,9 +15,16 @@
 
 namespace limpid {
 
+// A sentence, with what to do; `about` is its section in docs/guide/troubleshooting.md.
+struct Remark {
+  std::string_view about;
+  std::string sentence;
+  bool operator==(const Remark&) const = default;
+};
+
 struct Survey {
-  std::vector<std::string> conflicts;      // we must not start: who holds what, and which key to change
-  std::vector<std::string> degraded;       // we may, but: a sentence each, with what to do
+  std::vector<Remark> conflicts;           // we must not start: who holds what, and which key to change
+  std::vector<Remark> degraded;            // we may, but
   bool conntrack = false;                  // in use by others: their rules say so, or it was on at the first look
   bool bridge = false;                     // one that hands its packets to iptables
   std::vector<std::string> forward_drops;  // chains that may drop UDP flows left to the kernel: a sentence each

@@ -30,8 +30,16 @@ struct SurveyTest : FreshNamespace {
     EXPECT_TRUE(survey) << survey.error().what;
     return *survey;
   }
+  std::vector<std::string> conflicts() { return sentences(look().conflicts); }
+  std::vector<std::string> degraded() { return sentences(look().degraded); }
 
  private:
+  static std::vector<std::string> sentences(const std::vector<Remark>& remarks) {
+    std::vector<std::string> result;
+    for (const Remark& remark : remarks) result.push_back(remark.sentence);
+    return result;
+  }
+
   std::optional<Surveyor> surveyor_;
 };
 
@@ -54,38 +62,38 @@ TEST_F(SurveyTest, FindsThatForwardedPacketsMeetAChain) {
 
 TEST_F(SurveyTest, FindsOurMarksInNftables) {
   shell("nft add table ip other; nft add chain ip other c; nft add rule ip other c meta mark set 0x10000000");
-  EXPECT_THAT(look().conflicts, ElementsAre(AllOf(HasSubstr("nft table ip other, chain c"), HasSubstr("--mark"))));
+  EXPECT_THAT(conflicts(), ElementsAre(AllOf(HasSubstr("nft table ip other, chain c"), HasSubstr("--mark"))));
 }
 
 TEST_F(SurveyTest, FindsOurMarksInIptables) {
   shell("iptables-nft -t mangle -A PREROUTING -j MARK --set-xmark 0x20000000/0xf0000000");
-  EXPECT_THAT(look().conflicts, SizeIs(3));
+  EXPECT_THAT(conflicts(), SizeIs(3));
 }
 
 TEST_F(SurveyTest, LetsTailscalesAndKubernetesMarksBe) {
   shell("iptables-nft -t mangle -A PREROUTING -j MARK --set-xmark 0x40000/0xff0000");
   shell("iptables-nft -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE");
   shell("ip rule add fwmark 0x80000/0xff0000 lookup main priority 5210");
-  EXPECT_THAT(look().conflicts, IsEmpty());
+  EXPECT_THAT(conflicts(), IsEmpty());
 }
 
 TEST_F(SurveyTest, FindsFibRulesAndRoutesOfOthers) {
   shell("ip -6 rule add fwmark 0x10000000/0xf0000000 lookup 77 priority 50");
-  EXPECT_THAT(look().conflicts, SizeIs(3));
+  EXPECT_THAT(conflicts(), SizeIs(3));
   shell("ip -6 rule del priority 50; ip rule add lookup main priority 100");
-  EXPECT_THAT(look().conflicts, ElementsAre(HasSubstr("--priority")));
+  EXPECT_THAT(conflicts(), ElementsAre(HasSubstr("--priority")));
   shell("ip rule del priority 100; ip route add 203.0.113.0/24 dev lo table 5300");
-  EXPECT_THAT(look().conflicts, ElementsAre(HasSubstr("--table")));
+  EXPECT_THAT(conflicts(), ElementsAre(HasSubstr("--table")));
 }
 
 TEST_F(SurveyTest, FindsThatTheLoopbackInterfaceIsDown) {
   shell("ip link set lo down");
-  EXPECT_THAT(look().conflicts, ElementsAre(HasSubstr("ip link set lo up")));
+  EXPECT_THAT(conflicts(), ElementsAre(HasSubstr("ip link set lo up")));
 }
 
 TEST_F(SurveyTest, SaysThatIpv6IsSwitchedOff) {
   shell("sysctl -qw net.ipv6.conf.lo.disable_ipv6=1");
-  EXPECT_THAT(look().degraded, ElementsAre(HasSubstr("IPv6 is switched off")));
+  EXPECT_THAT(degraded(), ElementsAre(HasSubstr("IPv6 is switched off")));
 }
 
 TEST_F(SurveyTest, SeesThatOthersTrackConnections) {
@@ -112,12 +120,12 @@ TEST_F(SurveyTest, SeesABridgeThatHandsItsPacketsToIptables) {
 
 TEST_F(SurveyTest, SaysWhichRuleAnInputChainWants) {
   shell("iptables-nft -P INPUT DROP");
-  const std::string sentence = look().degraded.at(0);
+  const std::string sentence = degraded().at(0);
   const std::string rule = sentence.substr(sentence.find("iptables -I"));
   shell(rule);
   EXPECT_EQ(look(), Survey{});
   shell("nft -f - <<'END'\ntable inet host { chain in { type filter hook input priority 0; policy drop; } ; }\nEND");
-  const std::string other = look().degraded.at(0);
+  const std::string other = degraded().at(0);
   shell(other.substr(other.find("nft insert")));
   EXPECT_EQ(look(), Survey{});
 }

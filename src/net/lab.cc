@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/if.h>
+#include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
@@ -10,6 +11,7 @@
 #include <netlink/route/route.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 
 #include <fstream>
@@ -50,14 +52,6 @@ Result<> set_up(nl_sock* socket, const std::string& name) {
   return {};
 }
 
-Result<> write_sysctl(const NetworkNamespace& where, const std::string& path, std::string_view value) {
-  const NetworkNamespace::Inside inside(where);
-  std::ofstream file("/proc/sys/net/" + path);
-  file << value << std::flush;
-  if (!file) return failure(fmt::format("write {} to /proc/sys/net/{}: refused", value, path));
-  return {};
-}
-
 // "Up" is not enough: until the kernel has noticed the carrier, packets are dropped, and a lost SYN costs a second.
 Result<> await_carrier(const LinkEnd& end, std::chrono::milliseconds patience) {
   Result<NetlinkSocket> news = open_routes(end.where);
@@ -80,7 +74,29 @@ Result<> await_carrier(const LinkEnd& end, std::chrono::milliseconds patience) {
   }
 }
 
+Result<> add_route(const NetworkNamespace& where, int family, rtnl_nexthop* hop, const std::string& name) {
+  Result<NetlinkSocket> socket = open_routes(where);
+  if (!socket) return std::unexpected(socket.error());
+  const Address any = Address::any(family);
+  const NetlinkAddress everywhere(nl_addr_build(family, any.bytes(), static_cast<std::size_t>(any.bits() / 8)));
+  nl_addr_set_prefixlen(everywhere.get(), 0);
+  const Route route(rtnl_route_alloc());
+  rtnl_route_set_dst(route.get(), everywhere.get());
+  rtnl_route_add_nexthop(route.get(), hop);  // owned by the route from here on
+  if (const int code = rtnl_route_add(socket->get(), route.get(), NLM_F_EXCL); code < 0)
+    return netlink_failure(fmt::format("route by way of {}", name), code);
+  return {};
+}
+
 }  // namespace
+
+Result<> write_sysctl(const NetworkNamespace& where, const std::string& path, std::string_view value) {
+  const NetworkNamespace::Inside inside(where);
+  std::ofstream file("/proc/sys/net/" + path);
+  file << value << std::flush;
+  if (!file) return failure(fmt::format("write {} to /proc/sys/net/{}: refused", value, path));
+  return {};
+}
 
 NetworkNamespace::Inside::Inside(const NetworkNamespace& where) : before_(::open(own_namespace, O_RDONLY | O_CLOEXEC)) {
   // Whoever was allowed to make a namespace may enter it.
@@ -107,6 +123,12 @@ Result<NetworkNamespace> NetworkNamespace::create() {
   if (!socket) return std::unexpected(socket.error());
   if (Result<> done = set_up(socket->get(), "lo"); !done) return std::unexpected(done.error());
   return where;
+}
+
+Result<NetworkNamespace> NetworkNamespace::current() {
+  Fd here(::open(own_namespace, O_RDONLY | O_CLOEXEC));
+  if (!here.is_open()) return errno_failure(own_namespace, errno);
+  return NetworkNamespace(std::move(here));
 }
 
 Result<> make_run_private() {
@@ -137,6 +159,16 @@ Result<> plug_cable(const LinkEnd& one, const LinkEnd& other, std::chrono::milli
   return await_carrier(other, patience);
 }
 
+Result<> unplug_cable(const LinkEnd& end) {
+  Result<NetlinkSocket> socket = open_routes(end.where);
+  if (!socket) return std::unexpected(socket.error());
+  const Result<RtnlLink> link = find_link(socket->get(), end.name);
+  if (!link) return std::unexpected(link.error());
+  if (const int code = rtnl_link_delete(socket->get(), link->get()); code < 0)
+    return netlink_failure(fmt::format("remove veth {}", end.name), code);
+  return {};
+}
+
 Result<> add_address(const LinkEnd& end, const LinkAddress& address) {
   Result<NetlinkSocket> socket = open_routes(end.where);
   if (!socket) return std::unexpected(socket.error());
@@ -156,21 +188,35 @@ Result<> add_address(const LinkEnd& end, const LinkAddress& address) {
 }
 
 Result<> add_default_route(const NetworkNamespace& where, const Address& gateway) {
-  Result<NetlinkSocket> socket = open_routes(where);
-  if (!socket) return std::unexpected(socket.error());
-  const Address any = Address::any(gateway.family());
-  const auto bytes = static_cast<std::size_t>(gateway.bits() / 8);
-  const NetlinkAddress everywhere(nl_addr_build(gateway.family(), any.bytes(), bytes));
-  nl_addr_set_prefixlen(everywhere.get(), 0);
-  const NetlinkAddress via(nl_addr_build(gateway.family(), gateway.bytes(), bytes));
-  const Route route(rtnl_route_alloc());
-  rtnl_route_set_dst(route.get(), everywhere.get());
+  const NetlinkAddress via(
+      nl_addr_build(gateway.family(), gateway.bytes(), static_cast<std::size_t>(gateway.bits() / 8)));
   rtnl_nexthop* hop = rtnl_route_nh_alloc();
   rtnl_route_nh_set_gateway(hop, via.get());
-  rtnl_route_add_nexthop(route.get(), hop);  // owned by the route from here on
-  if (const int code = rtnl_route_add(socket->get(), route.get(), NLM_F_EXCL); code < 0)
-    return netlink_failure(fmt::format("route by way of {}", gateway.text()), code);
-  return {};
+  return add_route(where, gateway.family(), hop, gateway.text());
+}
+
+Result<> add_default_route(const LinkEnd& through, int family) {
+  Result<NetlinkSocket> socket = open_routes(through.where);
+  if (!socket) return std::unexpected(socket.error());
+  const Result<RtnlLink> link = find_link(socket->get(), through.name);
+  if (!link) return std::unexpected(link.error());
+  rtnl_nexthop* hop = rtnl_route_nh_alloc();
+  rtnl_route_nh_set_ifindex(hop, rtnl_link_get_ifindex(link->get()));
+  return add_route(through.where, family, hop, through.name);
+}
+
+Result<Fd> make_tun(const LinkEnd& end) {
+  const NetworkNamespace::Inside inside(end.where);
+  Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.is_open()) return errno_failure("open /dev/net/tun", errno);
+  ifreq request{};
+  request.ifr_flags = IFF_TUN | IFF_NO_PI;
+  end.name.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  if (::ioctl(fd.raw(), TUNSETIFF, &request) != 0) return errno_failure("make the interface " + end.name, errno);
+  Result<NetlinkSocket> socket = open_netlink(NETLINK_ROUTE);
+  if (!socket) return std::unexpected(socket.error());
+  if (Result<> done = set_up(socket->get(), end.name); !done) return std::unexpected(done.error());
+  return fd;
 }
 
 Result<> forward_packets(const NetworkNamespace& where) {

@@ -6,6 +6,7 @@
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 
 #include <algorithm>
@@ -122,6 +123,14 @@ void write_icmp_header(char* at, int family, IcmpError error, std::uint32_t mtu)
   put(at, header);
 }
 
+// On the wire somebody has filled it in.
+void put_ipv4_checksum(std::span<char> header) {
+  Checksum sum;
+  sum.add(header.first(ip_header_size(AF_INET)));
+  const std::uint16_t value = sum.value();
+  std::memcpy(header.data() + offsetof(ip, ip_sum), &value, sizeof value);
+}
+
 }  // namespace
 
 void write_udp_header(std::span<char, udp_header_size> bytes, const Datagram& datagram) {
@@ -150,6 +159,37 @@ std::size_t write_headers(HeaderBytes& bytes, const Datagram& datagram) {
   return ip_size + udp_header_size;
 }
 
+std::vector<char> syn_packet(const Endpoint& client, const Endpoint& destination) {
+  const std::size_t ip_size = ip_header_size(client.family());
+  tcphdr header{};
+  std::vector<char> packet(ip_size + sizeof header);
+  write_ip_header(
+      packet.data(), client.address, destination.address,
+      {.protocol = IPPROTO_TCP, .hops = 64, .traffic_class = 0, .dont_fragment = true, .payload = sizeof header});
+  if (client.family() == AF_INET) put_ipv4_checksum(packet);
+  header.source = htons(client.port);
+  header.dest = htons(destination.port);
+  header.seq = htonl(1);
+  header.doff = sizeof header / 4;
+  header.syn = 1;
+  header.window = 0xffff;
+  Checksum sum;
+  add_pseudo_header(sum, client.address, destination.address, sizeof header, IPPROTO_TCP);
+  sum.add({reinterpret_cast<const char*>(&header), sizeof header});
+  header.check = sum.value();
+  put(packet.data() + ip_size, header);
+  return packet;
+}
+
+std::vector<char> datagram_packet(const Datagram& datagram) {
+  HeaderBytes headers;
+  const std::size_t size = write_headers(headers, datagram);
+  if (datagram.source.family() == AF_INET) put_ipv4_checksum(headers);
+  std::vector<char> packet(headers.begin(), headers.begin() + static_cast<long>(size));
+  packet.insert(packet.end(), datagram.payload.begin(), datagram.payload.end());
+  return packet;
+}
+
 std::vector<char> icmp_error(IcmpError error, const Address& from, const Datagram& about, std::uint32_t mtu) {
   constexpr std::size_t icmp_header_size = 8;
   // An IPv4 router quotes 8 bytes behind the header at the least (RFC 792), an IPv6 one as much as fits 1,280 bytes.
@@ -158,12 +198,7 @@ std::vector<char> icmp_error(IcmpError error, const Address& from, const Datagra
   HeaderBytes quoted_headers;
   const std::size_t headers = write_headers(quoted_headers, about);
   const std::size_t payload = std::min(about.payload.size(), most_quoted);
-  if (family == AF_INET) {  // on the wire the kernel had filled these in
-    Checksum sum;
-    sum.add(std::span(quoted_headers).first(ip_header_size(AF_INET)));
-    const std::uint16_t value = sum.value();
-    std::memcpy(quoted_headers.data() + offsetof(ip, ip_sum), &value, sizeof value);
-  }
+  if (family == AF_INET) put_ipv4_checksum(quoted_headers);
 
   const std::size_t ip_size = ip_header_size(family);
   std::vector<char> packet(ip_size + icmp_header_size + headers + payload);

@@ -21,6 +21,10 @@ std::size_t write_headers(HeaderBytes& bytes, const Datagram& datagram);
 // The UDP header alone.
 void write_udp_header(std::span<char, udp_header_size> bytes, const Datagram& datagram);
 
+// Whole packets as a wire carries them, IPv4's checksum in place: the first of a TCP connection, and a UDP datagram.
+[[nodiscard]] std::vector<char> syn_packet(const Endpoint& client, const Endpoint& destination);
+[[nodiscard]] std::vector<char> datagram_packet(const Datagram& datagram);
+
 // ICMP errors about a datagram that could not be sent on, from `from` to the datagram's source (RFC 792, RFC 4443).
 enum class IcmpError { too_big, no_route, host_unreachable, prohibited };
 [[nodiscard]] std::vector<char> icmp_error(IcmpError error, const Address& from, const Datagram& about,

@@ -137,5 +137,29 @@ TEST(IcmpError, TellsNoRouteFromNoHost) {
             std::string("\x01\x03", 2));
 }
 
+TEST(Packet, ThatOpensAConnectionIsWholeInBothFamilies) {
+  for (const auto& [client, destination] :
+       {std::pair("10.1.0.2", "203.0.113.9"), std::pair("2001:db8::2", "2001:db8:1::9")}) {
+    const Endpoint from{*Address::parse(client), 5000}, to{*Address::parse(destination), 443};
+    const std::vector<char> packet = syn_packet(from, to);
+    const std::size_t ip_size = ip_header_size(from.family());
+    ASSERT_EQ(packet.size(), ip_size + 20);
+    const std::string bytes(packet.begin(), packet.end());
+    const std::string segment = bytes.substr(ip_size);
+    EXPECT_EQ(sum_of(pseudo_header(from.address, to.address, 20, IPPROTO_TCP) + segment), 0xffff);
+    EXPECT_TRUE(from.family() != AF_INET || sum_of(bytes.substr(0, ip_size)) == 0xffff);
+    EXPECT_EQ(segment.substr(0, 4), std::string("\x13\x88\x01\xbb", 4));
+    EXPECT_EQ(segment[13], 0x02) << "SYN alone";
+  }
+}
+
+TEST(Packet, OfADatagramHasItsHeadersAndItsPayload) {
+  const Case one("10.1.0.2", "192.0.2.9", "question");
+  const std::vector<char> packet = datagram_packet(one.datagram);
+  const std::string bytes(packet.begin(), packet.end());
+  EXPECT_EQ(sum_of(bytes.substr(0, 20)), 0xffff);
+  EXPECT_EQ(bytes.substr(28), "question");
+}
+
 }  // namespace
 }  // namespace limpid

@@ -37,13 +37,20 @@ struct MarkFilter {
 };
 static_assert(sizeof(MarkFilter) == 12);
 
+struct Wanted {
+  int family;
+  int protocol = IPPROTO_TCP;
+  Mark mark;
+  std::uint32_t states;
+};
+
 // The sockets as the kernel names them, which is how it wants them named when it is to destroy them.
-Result<std::vector<NetlinkAnswer>> dump(Netlink& netlink, int family, Mark mark, std::uint32_t states,
-                                        int protocol = IPPROTO_TCP) {
+Result<std::vector<NetlinkAnswer>> dump(Netlink& netlink, const Wanted& wanted) {
+  const Mark mark = wanted.mark;
   inet_diag_req_v2 request{};
-  request.sdiag_family = static_cast<std::uint8_t>(family);
-  request.sdiag_protocol = static_cast<std::uint8_t>(protocol);
-  request.idiag_states = states;
+  request.sdiag_family = static_cast<std::uint8_t>(wanted.family);
+  request.sdiag_protocol = static_cast<std::uint8_t>(wanted.protocol);
+  request.idiag_states = wanted.states;
   NetlinkMessage message = netlink_message(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, &request, sizeof request);
   if (mark.mask != 0) {
     MarkFilter filter{};
@@ -72,6 +79,25 @@ TcpSocket socket_of(const NetlinkAnswer& answer) {
   return socket;
 }
 
+WaitingSocket waiting_socket_of(const NetlinkAnswer& answer, int protocol) {
+  const inet_diag_msg& diag = body(answer);
+  nlattr* attributes[INET_DIAG_MAX + 1] = {};
+  nlmsg_parse(answer.message(), sizeof(inet_diag_msg), attributes, INET_DIAG_MAX, nullptr);
+  WaitingSocket socket;
+  socket.protocol = protocol;
+  socket.at = {Address::from_bytes(diag.idiag_family, diag.id.idiag_src), ntohs(diag.id.idiag_sport)};
+  socket.ipv6_only = attributes[INET_DIAG_SKV6ONLY] != nullptr && nla_get_u8(attributes[INET_DIAG_SKV6ONLY]) != 0;
+  if (const nlattr* const told = attributes[INET_DIAG_SOCKOPT];
+      told != nullptr && nla_len(told) >= static_cast<int>(sizeof(inet_diag_sockopt))) {
+    inet_diag_sockopt options{};
+    std::memcpy(&options, nla_data(told), sizeof options);
+    socket.is_transparent = options.transparent != 0;
+  }
+  socket.uid = diag.idiag_uid;
+  socket.inode = diag.idiag_inode;
+  return socket;
+}
+
 Result<> destroy(Netlink& netlink, const inet_diag_msg& victim) {
   inet_diag_req_v2 request{};
   request.sdiag_family = victim.idiag_family;
@@ -91,9 +117,9 @@ struct Sweep {
   std::uint64_t refused = 0;
 };
 
-template <class Wanted>
-Result<Sweep> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states, const Wanted& is_wanted) {
-  const auto victims = dump(netlink, family, mark, states);
+template <class IsWanted>
+Result<Sweep> sweep(Netlink& netlink, int family, Mark mark, std::uint32_t states, const IsWanted& is_wanted) {
+  const auto victims = dump(netlink, {.family = family, .mark = mark, .states = states});
   if (!victims) return std::unexpected(victims.error());
   Sweep result;
   for (const NetlinkAnswer& victim : *victims) {
@@ -118,17 +144,32 @@ Result<std::vector<TcpSocket>> tcp_sockets(Mark mark) {
   if (!netlink) return failure_in("list TCP sockets", netlink);
   std::vector<TcpSocket> sockets;
   for (const int family : {AF_INET, AF_INET6}) {
-    const auto answers = dump(*netlink, family, mark, all_but_listen);
+    const auto answers = dump(*netlink, {.family = family, .mark = mark, .states = all_but_listen});
     if (!answers) return failure_in(fmt::format("list {} TCP sockets", family_name(family)), answers);
     for (const NetlinkAnswer& answer : *answers) sockets.push_back(socket_of(answer));
   }
   return sockets;
 }
 
+Result<std::vector<WaitingSocket>> waiting_sockets() {
+  Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
+  if (!netlink) return failure_in("list listening sockets", netlink);
+  std::vector<WaitingSocket> sockets;
+  for (const int protocol : {IPPROTO_TCP, IPPROTO_UDP})
+    for (const int family : {AF_INET, AF_INET6}) {
+      // A UDP socket that is connected to nobody is in the state "closed".
+      const std::uint32_t states = 1U << (protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
+      const auto answers = dump(*netlink, {.family = family, .protocol = protocol, .mark = {}, .states = states});
+      if (!answers) return failure_in(fmt::format("list {} listening sockets", family_name(family)), answers);
+      for (const NetlinkAnswer& answer : *answers) sockets.push_back(waiting_socket_of(answer, protocol));
+    }
+  return sockets;
+}
+
 namespace {
 
-template <class Wanted>
-Result<Destroyed> destroy_all(Mark mark, std::uint32_t states, const Wanted& is_wanted) {
+template <class IsWanted>
+Result<Destroyed> destroy_all(Mark mark, std::uint32_t states, const IsWanted& is_wanted) {
   Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
   if (!netlink) return failure_in("destroy TCP sockets", netlink);
   Destroyed sum;
@@ -150,23 +191,6 @@ bool is_among(const std::vector<PortRange>& ports, std::uint16_t port) {
   return std::ranges::any_of(ports, [port](PortRange range) { return range.first <= port && port <= range.last; });
 }
 
-ListeningSocket listening_socket_of(const NetlinkAnswer& answer) {
-  const inet_diag_msg& diag = body(answer);
-  nlattr* attributes[INET_DIAG_MAX + 1] = {};
-  nlmsg_parse(answer.message(), sizeof(inet_diag_msg), attributes, INET_DIAG_MAX, nullptr);
-  ListeningSocket socket;
-  socket.local = {Address::from_bytes(diag.idiag_family, diag.id.idiag_src), ntohs(diag.id.idiag_sport)};
-  const nlattr* const v6only = attributes[INET_DIAG_SKV6ONLY];
-  socket.takes_ipv4 = diag.idiag_family == AF_INET6 && v6only != nullptr && nla_get_u8(v6only) == 0;
-  if (const nlattr* const told = attributes[INET_DIAG_SOCKOPT];
-      told != nullptr && nla_len(told) >= static_cast<int>(sizeof(inet_diag_sockopt))) {
-    inet_diag_sockopt options{};
-    std::memcpy(&options, nla_data(told), sizeof options);
-    socket.transparent = options.transparent != 0;
-  }
-  return socket;
-}
-
 }  // namespace
 
 Result<Destroyed> destroy_tcp_sockets(Mark mark, Doomed doomed) {
@@ -181,22 +205,6 @@ Result<Destroyed> destroy_borrowed_time_wait(const std::vector<PortRange>& ports
     return (is_among(ports, socket.local.port) || is_among(ports, socket.remote.port)) &&
            !is_own_address(socket.local.address);
   });
-}
-
-Result<std::vector<ListeningSocket>> listening_sockets(int protocol, std::uint16_t port) {
-  Result<Netlink> netlink = Netlink::open(NETLINK_SOCK_DIAG);
-  if (!netlink) return failure_in("list listening sockets", netlink);
-  // A UDP socket that is not connected is in the state TCP_CLOSE (net/ipv4/udp_diag.c).
-  const std::uint32_t states = 1U << (protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
-  std::vector<ListeningSocket> sockets;
-  for (const int family : {AF_INET, AF_INET6}) {
-    const auto answers = dump(*netlink, family, {}, states, protocol);
-    if (!answers) return failure_in(fmt::format("list {} sockets that listen", family_name(family)), answers);
-    for (const NetlinkAnswer& answer : *answers)
-      if (const ListeningSocket socket = listening_socket_of(answer); socket.local.port == port)
-        sockets.push_back(socket);
-  }
-  return sockets;
 }
 
 }  // namespace limpid

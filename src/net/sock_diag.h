@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// TCP sockets of this network namespace by their mark (sock_diag(7)): list them, destroy them. And who listens, over
-// TCP or UDP. CAP_NET_ADMIN for marks and to destroy.
+// Sockets of this network namespace (sock_diag(7)): TCP's by their mark, to list or to destroy them, for which it takes
+// CAP_NET_ADMIN; and those that wait for whoever comes, which anybody may ask for.
 #pragma once
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -22,6 +24,18 @@ struct TcpSocket {
 // Both families, every state but LISTEN, whose SO_MARK has the mark's bits. A mark with mask 0: all of them.
 [[nodiscard]] Result<std::vector<TcpSocket>> tcp_sockets(Mark mark);
 
+// A TCP listener, or a UDP socket that is bound and connected to nobody.
+struct WaitingSocket {
+  int protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP
+  Endpoint at;
+  bool ipv6_only = false;                // else [::] stands for IPv4 as well
+  std::optional<bool> is_transparent{};  // nothing: the kernel does not tell (INET_DIAG_SOCKOPT, before Linux 5.10)
+  uid_t uid = 0;
+  std::uint32_t inode = 0;  // as in /proc/PID/fd: "socket:[INODE]"
+  bool operator==(const WaitingSocket&) const = default;
+};
+[[nodiscard]] Result<std::vector<WaitingSocket>> waiting_sockets();
+
 struct Destroyed {
   std::uint64_t destroyed = 0;
   std::uint64_t refused_by_kernel = 0;  // EOPNOTSUPP: some kernels cannot destroy TIME_WAIT sockets
@@ -37,15 +51,5 @@ enum class Doomed { all, time_wait };
 // TIME_WAIT sockets that stand at addresses which are not this machine's, to or from one of these ports: what a
 // transparent proxy has left, whoever that is. Nobody misses them.
 [[nodiscard]] Result<Destroyed> destroy_borrowed_time_wait(const std::vector<PortRange>& ports);
-
-// A socket that takes what comes to its address: of TCP a listener, of UDP one that is not connected.
-struct ListeningSocket {
-  Endpoint local;
-  bool takes_ipv4 = false;          // an IPv6 one that is not IPV6_V6ONLY
-  std::optional<bool> transparent;  // IP_TRANSPARENT; nothing: this kernel does not tell
-  bool operator==(const ListeningSocket&) const = default;
-};
-// `protocol`: IPPROTO_TCP or IPPROTO_UDP.
-[[nodiscard]] Result<std::vector<ListeningSocket>> listening_sockets(int protocol, std::uint16_t port);
 
 }  // namespace limpid

@@ -134,20 +134,26 @@ TEST_P(SockDiag, DestroysThousands) {
   EXPECT_THAT(*tcp_sockets(ours), IsEmpty());
 }
 
-TEST_P(SockDiag, TellsWhoListensAndHow) {
-  const Fd plain = listener_with(0);
-  const Fd transparent(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const int on = 1, off = 0;
-  ASSERT_EQ(setsockopt(transparent.raw(), SOL_IP, IP_TRANSPARENT, &on, sizeof on), 0);
-  if (family == AF_INET6) setsockopt(transparent.raw(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-  ASSERT_EQ(bind_to(transparent.raw(), {Address::any(family), 0}), 0);
-  const Endpoint at = *local_endpoint(plain.raw()), on_all = *local_endpoint(transparent.raw());
-  // One on an address of IPv6 takes IPv6 alone, one on all takes both.
-  EXPECT_THAT(*listening_sockets(IPPROTO_TCP, at.port),
-              ::testing::ElementsAre(ListeningSocket{at, GetParam() == AF_UNSPEC, false}));
-  EXPECT_THAT(*listening_sockets(IPPROTO_UDP, on_all.port),
-              ::testing::ElementsAre(ListeningSocket{on_all, family == AF_INET6, true}));
-  EXPECT_THAT(*listening_sockets(IPPROTO_UDP, at.port == on_all.port ? 1 : at.port), IsEmpty());
+struct WaitingSockets : FreshNamespace {};
+
+TEST_F(WaitingSockets, AreListenersAndUnconnectedDatagramSocketsAndTellWhatTheyAre) {
+  const Result<Fd> transparent = listen_transparent({Address::loopback(AF_INET), 9000}, {});
+  const Result<Fd> plain = listen_as_service({Address::any(AF_INET6), 9001}, {});
+  const auto udp = datagram_socket(AF_INET, {}), connected = datagram_socket(AF_INET, {});
+  ASSERT_TRUE(transparent && plain && udp && connected);
+  ASSERT_EQ(bind_to(udp->raw(), {Address::any(AF_INET), 53}), 0);
+  ASSERT_EQ(start_connect(connected->raw(), {Address::loopback(AF_INET), 53}), 0);
+
+  const auto sockets = waiting_sockets();
+  ASSERT_TRUE(sockets) << sockets.error().what;
+  ASSERT_THAT(*sockets, SizeIs(3));
+  for (const WaitingSocket& socket : *sockets) {
+    EXPECT_EQ(socket.is_transparent, socket.at.port == 9000);
+    EXPECT_EQ(socket.protocol, socket.at.port == 53 ? IPPROTO_UDP : IPPROTO_TCP);
+    EXPECT_EQ(socket.at.address.is_any(), socket.at.port != 9000);
+    EXPECT_EQ(socket.uid, 0U);
+    EXPECT_NE(socket.inode, 0U);
+  }
 }
 
 // A transparent proxy's sockets are of the packets' family.

@@ -21,25 +21,6 @@ namespace {
 using Message = Owned<nl_msg, nlmsg_free>;
 using Cache = Owned<nl_cache, nl_cache_free>;
 
-std::string_view nft_family(int family) {
-  switch (family) {
-    case NFPROTO_IPV4:
-      return "ip";
-    case NFPROTO_IPV6:
-      return "ip6";
-    case NFPROTO_INET:
-      return "inet";
-    case NFPROTO_BRIDGE:
-      return "bridge";
-    case NFPROTO_ARP:
-      return "arp";
-    case NFPROTO_NETDEV:
-      return "netdev";
-    default:
-      return "?";
-  }
-}
-
 struct TableSearch {
   const std::string& name;
   std::vector<std::string>& found;
@@ -51,7 +32,7 @@ int note_table(nl_msg* message, void* argument) {
   const nlattr* name = nlmsg_find_attr(header, sizeof(nfgenmsg), NFTA_TABLE_NAME);
   if (name == nullptr || search.name != nla_get_string(name)) return NL_OK;
   const auto* about = static_cast<const nfgenmsg*>(nlmsg_data(header));
-  search.found.push_back(fmt::format("table {} {}", nft_family(about->nfgen_family), search.name));
+  search.found.push_back(fmt::format("table {} {}", nft_family_name(about->nfgen_family), search.name));
   return NL_OK;
 }
 
@@ -100,6 +81,25 @@ Result<> find_routes(nl_sock* socket, unsigned char protocol, std::vector<std::s
 }
 
 }  // namespace
+
+std::string_view nft_family_name(int family) {
+  switch (family) {
+    case NFPROTO_IPV4:
+      return "ip";
+    case NFPROTO_IPV6:
+      return "ip6";
+    case NFPROTO_INET:
+      return "inet";
+    case NFPROTO_BRIDGE:
+      return "bridge";
+    case NFPROTO_ARP:
+      return "arp";
+    case NFPROTO_NETDEV:
+      return "netdev";
+    default:
+      return "?";
+  }
+}
 
 Result<std::vector<std::string>> find_traces(const TraceSigns& signs) {
   std::vector<std::string> found;

@@ -3,6 +3,7 @@
 // code that installs it: a second opinion.
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -17,5 +18,8 @@ struct TraceSigns {
 // A line for each thing found in the calling thread's namespace, in nft(8) and ip(8) words; empty: it is clean.
 // Tables need CAP_NET_ADMIN.
 [[nodiscard]] Result<std::vector<std::string>> find_traces(const TraceSigns& signs);
+
+// "inet", "ip6" and so on: nft(8)'s word for a family of nftables (NFPROTO_*).
+[[nodiscard]] std::string_view nft_family_name(int family);
 
 }  // namespace limpid

@@ -2,12 +2,14 @@
 # The recipes of docs/guide do what the pages say. Addresses and files of the pages become those of the lab.
 import pathlib
 import re
+import shlex
 
 import pytest
 from support import balancers, traffic, upstreams, web
 from support.deadline import eventually
 from support.lab import endpoint
 from support.outcomes import is_reset
+from support.settings import intercept
 
 GUIDE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guide"
 
@@ -111,3 +113,18 @@ def test_one_port_to_one_place_in_one_line(lab, run, family):
     lab.listener(family, port=8081)
     client = lab.connect(family, family.gateway_lan, 8080)
     traffic.exchange(client, lab.accept(family, port=8081))
+
+
+def test_troubleshooting(lab, run, tmp_path, family):
+    limpid = run()
+    config = tmp_path / "judged.toml"
+    config.write_text(intercept())
+    commands = re.findall(r"^    limpid (.*?)(?:\s+#.*)?$", (GUIDE / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(commands) == 3
+    where = {"10.1.0.2:5000": family.text(family.client, 5000), "203.0.113.9:443": family.text(family.server, 8080)}
+    for command in commands:
+        for old, new in where.items():
+            command = command.replace(old, new)
+        verb, *words = shlex.split(command.replace("--config F", f"--config {config}"))
+        said = limpid.command(verb, *words).stdout
+        assert "limpid takes it" in said if verb == "explain" else "0 broken, " in said, said

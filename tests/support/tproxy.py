@@ -2,15 +2,16 @@
 # TPROXY rules of the user's own, as people write them for a proxy that does not set the kernel up by itself.
 
 
-def lead_to(lab, port, taken=8080, protocol="tcp"):
-    """Connections (or datagrams: "udp") from lan0 to port `taken` go to the transparent socket on `port` of any address."""
+def lead_to(lab, port, taken=8080, protocol="tcp", interface="lan0"):
+    """Connections (or datagrams: "udp") from lan0, or what is there in its place, to port `taken` go to the transparent
+    socket on `port` of any address."""
     _deliver_what_is_marked(lab)
     lab.gateway.nft(
         f"""table inet users {{
     chain prerouting {{
         type filter hook prerouting priority mangle;
-        iifname "lan0" meta nfproto ipv4 {protocol} dport {taken} tproxy ip to :{port} meta mark set 0x1 accept
-        iifname "lan0" meta nfproto ipv6 {protocol} dport {taken} tproxy ip6 to :{port} meta mark set 0x1 accept
+        iifname "{interface}" meta nfproto ipv4 {protocol} dport {taken} tproxy ip to :{port} meta mark set 0x1 accept
+        iifname "{interface}" meta nfproto ipv6 {protocol} dport {taken} tproxy ip6 to :{port} meta mark set 0x1 accept
     }}
 }}"""
     )
