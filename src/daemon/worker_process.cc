@@ -228,11 +228,15 @@ class WorkerProcess {
     everywhere.wait();
   }
 
-  // No heartbeat while a thread hangs: the supervisor then thinks the worker dead, and is right.
+  // No heartbeat while a thread hangs: the supervisor then thinks the worker dead, and is right. Threads that have
+  // nothing to do turn now and then, and not together: each counts until all have.
   bool all_have_turned() {
-    bool all = true;
-    for (const auto& worker : workers_) all &= worker->has_turned();
-    return all;
+    turned_.resize(workers_.size());
+    for (std::size_t place = 0; place < workers_.size(); ++place)
+      if (workers_[place]->has_turned()) turned_[place] = true;
+    if (std::ranges::find(turned_, false) != turned_.end()) return false;
+    turned_.clear();
+    return true;
   }
 
   Result<> heartbeat() const {
@@ -260,6 +264,7 @@ class WorkerProcess {
   PathState state_;
   std::shared_ptr<const PathPolicy> policy_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<bool> turned_;  // of workers_, since the last heartbeat
   std::uint64_t last_report_ = 0;
   std::size_t next_for_listener_ = 0;
   std::int64_t sessions_max_ = 0;
