@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <string>
 
 #include "base/check.h"
 
@@ -12,6 +13,7 @@ namespace limpid {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
+    // The six letters are mkdtemp(3)'s to replace.
     std::string pattern = std::filesystem::temp_directory_path() / "limpid-test-XXXXXX";
     CHECK(::mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;

@@ -81,9 +81,12 @@ def test_standard_descriptors_that_are_closed_stay_closed(lab):
 
 
 def test_what_reads_its_output_does_not_wait_for_the_attendant(lab):
-    done = run_as(lab, "sh", "-c", "(exec >&- 2>&- <&-; exec sleep 60) & echo $!")
-    assert attendants(lab)
-    os.kill(int(done.stdout), signal.SIGKILL)
+    stays = f"exec tail --pid={os.getpid()} -f /dev/null"
+    done = run_as(lab, "sh", "-c", f"(exec >&- 2>&- <&-; {stays}) & echo $!")
+    try:
+        assert attendants(lab)
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
 
 
 def test_a_program_has_no_capability_and_gets_no_privilege(lab, tmp_path):
