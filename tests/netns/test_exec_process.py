@@ -80,13 +80,14 @@ def test_standard_descriptors_that_are_closed_stay_closed(lab):
     assert done.stdout == "['0', '1']\n"  # the first of which is the listing's own
 
 
-def test_what_reads_its_output_does_not_wait_for_the_attendant(lab):
-    stays = f"exec tail --pid={os.getpid()} -f /dev/null"
-    done = run_as(lab, "sh", "-c", f"(exec >&- 2>&- <&-; {stays}) & echo $!")
-    try:
+def test_what_reads_its_output_does_not_wait_for_the_attendant(lab, public):
+    until = public / "until"  # somebody has it open no longer
+    os.mkfifo(until)
+    until.chmod(0o666)
+    with open(until, "r+b", buffering=0):
+        run_as(lab, "sh", "-c", f"(exec >&- 2>&- <{until}; read line) &")
         assert attendants(lab)
-    finally:
-        os.kill(int(done.stdout), signal.SIGKILL)
+    eventually(lambda: not attendants(lab), what="the end of the attendant")
 
 
 def test_a_program_has_no_capability_and_gets_no_privilege(lab, tmp_path):
