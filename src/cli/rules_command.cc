@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/ascii.h"
 #include "cli/rules_verbs.h"
 #include "cli/verbs.h"
 #include "daemon/own_cgroup.h"
@@ -52,8 +53,7 @@ std::string name_of(const std::vector<std::string>& command) {
   const std::string& path = command.front();
   std::string name;
   for (const char byte : path.substr(path.rfind('/') + 1)) {
-    const bool is_plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9');
-    name += is_plain || byte == '-' ? byte : '_';
+    name += is_letter(byte) || is_digit(byte) || byte == '-' ? byte : '_';
   }
   return name.substr(0, longest_rules_name);
 }

@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: MIT
 // From the options of `limpid rules` to a plan, with every error at its option.
-#include <pwd.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "cli/rules_command.h"
 #include "config/load.h"
 #include "config/value.h"
+#include "daemon/account.h"
 
 namespace limpid {
 namespace {
 
-bool is_letter_or_digit(char byte) {
-  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9');
-}
-
 Result<> check_name(const std::string& name) {
-  const auto is_allowed = [](char byte) { return is_letter_or_digit(byte) || byte == '_' || byte == '-'; };
+  const auto is_allowed = [](char byte) { return is_letter(byte) || is_digit(byte) || byte == '_' || byte == '-'; };
   if (name.empty() || name.size() > longest_rules_name || !std::ranges::all_of(name, is_allowed))
     return failure(
         fmt::format("\"{}\" is not a name of rules: 1 to {} letters, digits, '_' and '-'", name, longest_rules_name));
@@ -38,13 +34,10 @@ Result<uid_t> parse_account(const std::string& text) {
   uid_t uid = 0;
   const auto [end, refusal] = std::from_chars(text.data(), text.data() + text.size(), uid);
   if (refusal == std::errc() && end == text.data() + text.size()) return uid;
-  std::array<char, 4096> buffer;
-  passwd entry{};
-  passwd* found = nullptr;
-  const int code = ::getpwnam_r(text.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (code != 0) return errno_failure(fmt::format("look up the user \"{}\"", text), code);
-  if (found == nullptr) return failure(fmt::format("there is no user \"{}\"", text));
-  return found->pw_uid;
+  const Result<std::optional<Account>> account = find_account(text);
+  if (!account) return std::unexpected(account.error());
+  if (!*account) return failure(fmt::format("there is no user \"{}\"", text));
+  return (*account)->uid;
 }
 
 // What one option says, or an error at its name.

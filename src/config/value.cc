@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/check.h"
 
 namespace limpid {
@@ -76,9 +77,6 @@ Result<Number> parse_number(std::string_view text, Number least, Number most) {
     return failure(fmt::format("\"{}\" is not a whole number from {} to {}", text, least, most));
   return number;
 }
-
-bool is_letter(char byte) { return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z'); }
-bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 
 struct Unit {
   std::string_view name;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which uid the worker and the watcher run under.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -11,6 +12,9 @@ namespace limpid {
 // Uids that no account has: above what systemd and containers hand out (systemd's UIDS-GIDS.md), below 2^31.
 inline constexpr Account nameless_worker{2'130'005'300, 2'130'005'300};
 inline constexpr Account nameless_watcher{2'130'005'301, 2'130'005'301};
+
+// Nothing: there is no such user.
+[[nodiscard]] Result<std::optional<Account>> find_account(const std::string& user);
 
 struct WorkerAccount {
   Account account;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/ascii.h"
 #include "net/proc.h"
 
 namespace limpid {
@@ -29,7 +30,7 @@ std::string program_with_socket(std::uint32_t inode) {
   std::error_code gone;
   for (fs::directory_iterator entry("/proc", gone), end; !gone && entry != end; entry.increment(gone)) {
     const std::string pid = entry->path().filename();
-    if (!std::ranges::all_of(pid, [](char one) { return '0' <= one && one <= '9'; })) continue;
+    if (!std::ranges::all_of(pid, is_digit)) continue;
     if (!has_socket(entry->path(), wanted)) continue;
     std::string name = proc_text(entry->path() / "comm").value_or("");
     while (!name.empty() && name.back() == '\n') name.pop_back();

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace limpid {
+#include "base/ascii.h"
 
-[[nodiscard]] inline bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
+namespace limpid {
 
 // In lower case, without the dot at the end; empty if it is an address or no valid name: labels of 1 to 63 letters,
 // digits, '-' and '_', 253 bytes in all.

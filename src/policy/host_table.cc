@@ -7,6 +7,8 @@
 #include <span>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace limpid {
 namespace {
 
@@ -45,8 +47,7 @@ std::string fault_of(std::string_view label) {
   if (label.empty()) return "a label is empty: there is a dot too many";
   if (label.size() > longest_label) return fmt::format("a label has at most {} bytes", longest_label);
   for (const char byte : label) {
-    const bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-    if (is_letter || (byte >= '0' && byte <= '9') || byte == '-' || byte == '_') continue;
+    if (is_letter(byte) || is_digit(byte) || byte == '-' || byte == '_') continue;
     if (byte == '*') return "'*' can only be the whole first label, as in \"*.example.com\"";
     return fmt::format("a name has letters, digits, '-', '_' and dots, not {:?}", std::string_view(&byte, 1));
   }

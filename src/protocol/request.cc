@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace limpid {
 
 bool is_host_name(std::string_view text) {
   const auto is_allowed = [](char byte) {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-           byte == '-' || byte == '_' || byte == '.';
+    return is_letter(byte) || is_digit(byte) || byte == '-' || byte == '_' || byte == '.';
   };
   return !text.empty() && text.size() <= 255 && text.front() != '.' && std::ranges::all_of(text, is_allowed);
 }
